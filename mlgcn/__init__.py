@@ -1,0 +1,15 @@
+"""Long-tailed multi-label classification of chest X-rays with experts and label graphs."""
+
+import importlib
+from importlib.metadata import version
+from typing import Any
+
+__version__ = version("mlgcn")
+__all__ = ["Predictor", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    # By name and on demand, so that importing the label tools loads no network.
+    if name == "Predictor":
+        return importlib.import_module("mlgcn.prediction").Predictor
+    raise AttributeError(f"module 'mlgcn' has no attribute {name!r}")

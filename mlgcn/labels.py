@@ -1,0 +1,207 @@
+"""The table of labels that everything else takes label names and their order from."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+VIEWS = ("frontal", "lateral", "unknown")
+SPLITS = ("train", "val", "test")
+GROUPS = ("head", "medium", "tail")
+IMAGE_COLUMNS = ("image_id", "path", "patient_id", "study_id", "view", "split")
+
+
+class LabelTable:
+    """Labels of a set of images: who, where, and which findings.
+
+    Attributes:
+        names: label names in the order of the columns.
+        values: float32 [N, C]; 1 positive, 0 negative, NaN unknown. Read-only.
+        images: one row an image, all strings: image_id, path, patient_id, study_id,
+            view (frontal, lateral or unknown) and split (train, val, test, or "" where none is given).
+
+    Without patient_id every image is its own patient, without study_id its own study.
+    Raises: ValueError on values outside {0, 1, NaN}, repeated label names or image ids, columns of other lengths,
+        empty identifiers, unknown views or splits.
+    """
+
+    def __init__(
+        self,
+        values: pd.DataFrame | np.ndarray,
+        names: Sequence[str] | None = None,
+        *,
+        image_id: Sequence[str],
+        path: Sequence[str] | None = None,
+        patient_id: Sequence[str] | None = None,
+        study_id: Sequence[str] | None = None,
+        view: Sequence[str] | str = "unknown",
+        split: Sequence[str] | str = "",
+    ) -> None:
+        if names is None:
+            if not isinstance(values, pd.DataFrame):
+                raise ValueError("names are needed where values are not a data frame")
+            names = list(values.columns)
+        self.names = tuple(str(name) for name in names)
+        # A copy: the table freezes its values, and the caller's array must stay writable.
+        self.values = np.array(values, dtype=np.float32)
+        ids = [str(value) for value in image_id]
+        columns = {
+            "image_id": ids,
+            "path": ids if path is None else path,
+            "patient_id": ids if patient_id is None else patient_id,
+            "study_id": ids if study_id is None else study_id,
+            "view": [view] * len(ids) if isinstance(view, str) else view,
+            "split": [split] * len(ids) if isinstance(split, str) else split,
+        }
+        for column, entries in columns.items():
+            if len(entries) != len(ids):
+                raise ValueError(f"{column} has {len(entries)} entries, expected one for each of {len(ids)} images")
+        # object, not pandas' string type, whose missing values would not compare equal to anything.
+        self.images = pd.DataFrame(
+            {name: [str(entry) for entry in entries] for name, entries in columns.items()}, dtype=object
+        )
+        self._check()
+        self.values.flags.writeable = False
+
+    def _check(self) -> None:
+        if self.values.shape != (len(self.images), len(self.names)):
+            raise ValueError(
+                f"values have shape {self.values.shape}, expected ({len(self.images)} images, {len(self.names)} labels)"
+            )
+        if repeated := _repeated(self.names):
+            raise ValueError(f"label names repeat: {repeated}")
+        wrong = ~(np.isnan(self.values) | (self.values == 0) | (self.values == 1))
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            raise ValueError(
+                f"label {self.names[column]!r} of image {self.images.image_id[row]!r} is {self.values[row, column]}, "
+                "expected 0, 1 or NaN"
+            )
+        if repeated := _repeated(self.images.image_id):
+            raise ValueError(f"image ids repeat: {repeated}")
+        for column in ("image_id", "patient_id", "study_id"):
+            if (empty := (self.images[column] == "")).any():
+                raise ValueError(f"{column} is empty in row {int(empty.idxmax())}")
+        for column, allowed in (("view", VIEWS), ("split", ("", *SPLITS))):
+            if unexpected := sorted(set(self.images[column]) - set(allowed)):
+                raise ValueError(f"{column} holds {unexpected}, expected one of {list(allowed)}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        return f"LabelTable({len(self)} images, {self.images.patient_id.nunique()} patients, {len(self.names)} labels)"
+
+    @property
+    def positives(self) -> np.ndarray:
+        """Images positive for each label: int64 [C]."""
+        return np.nansum(self.values, axis=0, dtype=np.float64).astype(np.int64)
+
+    @property
+    def known(self) -> np.ndarray:
+        """Images whose value of each label is known: int64 [C]."""
+        return (~np.isnan(self.values)).sum(axis=0)
+
+    @property
+    def prevalence(self) -> np.ndarray:
+        """Share of positives among the images whose label is known: float64 [C], NaN where none is."""
+        with np.errstate(invalid="ignore"):
+            return self.positives / np.where(self.known > 0, self.known, np.nan)
+
+    def take(self, rows: np.ndarray) -> "LabelTable":
+        """The table of some rows, given as a mask [N] or as row numbers, in that order."""
+        images = self.images.iloc[np.flatnonzero(rows) if np.asarray(rows).dtype == bool else rows]
+        values = self.values[images.index.to_numpy()]
+        return LabelTable(values, self.names, **_columns(images))
+
+    def split(self, name: str) -> "LabelTable":
+        """The rows of one split, or the whole table for "all".
+
+        Raises: ValueError if the name is none of train, val, test, all, or if the split is empty.
+        """
+        if name == "all":
+            return self
+        if name not in SPLITS:
+            raise ValueError(f"split is {name!r}, expected one of {[*SPLITS, 'all']}")
+        part = self.take((self.images.split == name).to_numpy())
+        if not len(part):
+            raise ValueError(f"the {name} split is empty; the table has {self.images.split.value_counts().to_dict()}")
+        return part
+
+    def with_split(self, split: Sequence[str]) -> "LabelTable":
+        """The same table with another split."""
+        return LabelTable(self.values, self.names, **{**_columns(self.images), "split": list(split)})
+
+    def reordered(self, names: Sequence[str]) -> "LabelTable":
+        """The same table with its labels in another order.
+
+        Raises: ValueError that names the labels that only one side has.
+        """
+        check_same_labels(self.names, names)
+        order = [self.names.index(name) for name in names]
+        return LabelTable(self.values[:, order], names, **_columns(self.images))
+
+
+def check_same_labels(found: Sequence[str], expected: Sequence[str]) -> None:
+    """Raises ValueError that names the difference unless both hold the same labels, in any order."""
+    missing, extra = [n for n in expected if n not in set(found)], [n for n in found if n not in set(expected)]
+    if missing or extra:
+        parts = [f"{what} {labels}" for what, labels in (("lacks", missing), ("has the unexpected", extra)) if labels]
+        raise ValueError(f"other labels than expected: the data {' and '.join(parts)}")
+
+
+def label_groups(
+    table: LabelTable, rule: str = "prevalence", given: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, list[str]]:
+    """Label names by group: {"head": [...], "medium": [...], "tail": [...]}, each from frequent to rare.
+
+    Args:
+        table: the training split, whose counts decide.
+        rule: "prevalence" (head > 10 %, medium 1-10 %, tail < 1 % of the images whose label is known; the CXR-LT
+            overviews), "rank" (the 9 most frequent, the 9 least frequent, the rest; Seo et al. 2023, Table 1), or "given".
+        given: for "given", the names of each group; every label belongs to exactly one.
+    Raises: ValueError on an unknown rule, on fewer than 18 labels for "rank", or on a given list that is no partition.
+    """
+    frequency = np.nan_to_num(table.prevalence)
+    order = sorted(range(len(table.names)), key=lambda i: (-frequency[i], i))
+    if rule == "prevalence":
+        group_of = {i: "head" if frequency[i] > 0.1 else "medium" if frequency[i] >= 0.01 else "tail" for i in order}
+    elif rule == "rank":
+        if len(order) < 18:
+            raise ValueError(f"rule 'rank' needs at least 18 labels, got {len(order)}")
+        group_of = {i: "head" if r < 9 else "tail" if r >= len(order) - 9 else "medium" for r, i in enumerate(order)}
+    elif rule == "given":
+        group_of = _given_groups(table.names, given or {})
+    else:
+        raise ValueError(f"rule is {rule!r}, expected one of ['prevalence', 'rank', 'given']")
+    return {group: [table.names[i] for i in order if group_of[i] == group] for group in GROUPS}
+
+
+def describe_rule(rule: str) -> str:
+    """The grouping rule in words, for the tables that print it."""
+    return {
+        "prevalence": "by prevalence in the training split: head > 10 %, medium 1-10 %, tail < 1 %",
+        "rank": "by rank in the training split: head the 9 most frequent labels, tail the 9 least frequent",
+        "given": "as listed in the configuration",
+    }[rule]
+
+
+def _given_groups(names: Sequence[str], given: Mapping[str, Sequence[str]]) -> dict[int, str]:
+    if unknown := sorted(set(given) - set(GROUPS)):
+        raise ValueError(f"given groups are named {unknown}, expected some of {list(GROUPS)}")
+    listed = [name for group in given.values() for name in group]
+    if sorted(listed) != sorted(names):
+        wrong = sorted(set(listed) ^ set(names)) or _repeated(listed)
+        raise ValueError(f"the given groups must hold every label exactly once; check {wrong}")
+    return {names.index(name): group for group, members in given.items() for name in members}
+
+
+def _columns(images: pd.DataFrame) -> dict[str, Any]:
+    return {column: images[column].tolist() for column in IMAGE_COLUMNS}
+
+
+def _repeated(values: Sequence[str]) -> list[str]:
+    """The first few values that occur more than once."""
+    counts = pd.Series(list(values), dtype=object).value_counts()
+    return counts.index[counts > 1].tolist()[:5]

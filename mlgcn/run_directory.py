@@ -1,0 +1,99 @@
+"""The name of every file of a run, in one place."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class EvaluationFiles:
+    """The files of one evaluation: what was predicted, what came out, and the page that shows it."""
+
+    folder: Path
+    metrics: Path
+
+    @property
+    def predictions(self) -> Path:
+        """Scores and targets, one row an image (mlgcn.predictions)."""
+        return self.folder / "predictions.parquet"
+
+    @property
+    def figures(self) -> Path:
+        """Folder of the PNG figures."""
+        return self.folder / "figures"
+
+    @property
+    def report(self) -> Path:
+        """The self-contained page."""
+        return self.folder / "report.html"
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Everything that a run writes stands below this folder."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration, YAML."""
+        return self.path / "config.yaml"
+
+    @property
+    def environment(self) -> Path:
+        """Versions and machine, JSON."""
+        return self.path / "environment.json"
+
+    @property
+    def splits(self) -> Path:
+        """Images, patients and positives of each split, JSON."""
+        return self.path / "splits.json"
+
+    @property
+    def cooccurrence(self) -> Path:
+        """Co-occurrence counts of the training split, CSV [C, C] with label names on both sides."""
+        return self.path / "cooccurrence.csv"
+
+    @property
+    def label_vectors(self) -> Path:
+        """The label vectors, gensim KeyedVectors."""
+        return self.path / "label_vectors.kv"
+
+    @property
+    def metrics(self) -> Path:
+        """Training and validation metrics by step, CSV."""
+        return self.path / "metrics.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the training checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint that a resumed run goes on from."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def best(self) -> Path:
+        """The weights with the best validation metric, self-describing, written during training."""
+        return self.checkpoints / "best.ckpt"
+
+    @property
+    def model(self) -> Path:
+        """The finished model: the best weights with their thresholds, self-describing."""
+        return self.path / "model.ckpt"
+
+    @property
+    def wandb_id(self) -> Path:
+        """The W&B run id, kept across resumes."""
+        return self.path / "wandb_id.txt"
+
+    @property
+    def test(self) -> EvaluationFiles:
+        """The evaluation on the run's own test split."""
+        return EvaluationFiles(self.path, self.path / "test_metrics.json")
+
+    def evaluation(self, name: str) -> EvaluationFiles:
+        """Any further evaluation, by name."""
+        folder = self.path / "evaluations" / name
+        return EvaluationFiles(folder, folder / "metrics.json")
