@@ -159,7 +159,7 @@ def label_groups(
     Args:
         table: the training split, whose counts decide.
         rule: "prevalence" (head > 10 %, medium 1-10 %, tail < 1 % of the images whose label is known; the CXR-LT
-            overviews), "rank" (the 9 most frequent, the 9 least frequent, the rest; Seo et al. 2023, Table 1), or "given".
+            overviews), "rank" (the 9 most frequent, the 9 least frequent, the rest; Seo et al. 2023, Table 1), "given".
         given: for "given", the names of each group; every label belongs to exactly one.
     Raises: ValueError on an unknown rule, on fewer than 18 labels for "rank", or on a given list that is no partition.
     """

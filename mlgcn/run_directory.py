@@ -55,8 +55,8 @@ class RunDirectory:
 
     @property
     def label_vectors(self) -> Path:
-        """The label vectors, gensim KeyedVectors."""
-        return self.path / "label_vectors.kv"
+        """The label vectors, word2vec text."""
+        return self.path / "label_vectors.txt"
 
     @property
     def metrics(self) -> Path:

@@ -1,0 +1,111 @@
+"""Vector files: word2vec's text format, which any tool reads and which runs no code when it is read."""
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from gensim.models import KeyedVectors
+
+# gensim's own file is a pickle, so it is never written nor read. In the text format a space ends the token, so that
+# a label's spaces are written as no-break spaces.
+SPACE, IN_FILE = " ", "\u00a0"
+
+
+def save_vectors(vectors: KeyedVectors, path: str | Path) -> None:
+    """Writes the vectors as word2vec text, exact to the last bit of float32; gensim's load_word2vec_format reads it.
+
+    Raises: ValueError if a token is empty or holds a line break or a no-break space, or if a vector is not finite.
+    """
+    for token in vectors.index_to_key:
+        if not token or IN_FILE in token or "\n" in token or "\r" in token:
+            raise ValueError(f"{token!r} cannot stand in a vector file: empty, a line break or a no-break space")
+    matrix = np.asarray(vectors.vectors, dtype=np.float32)
+    if not np.isfinite(matrix).all():
+        raise ValueError("the vectors hold values that are not finite")
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        file.write(f"{len(matrix)} {vectors.vector_size}\n")
+        for token, row in zip(vectors.index_to_key, matrix, strict=True):
+            file.write(f"{token.replace(SPACE, IN_FILE)} {' '.join(row.astype(str))}\n")
+
+
+def load_vectors(path: str | Path, names: Sequence[str] | None = None) -> KeyedVectors:
+    """The vectors of a word2vec or GloVe text file, float32.
+
+    Args:
+        path: a text file with or without word2vec's header line. Of a repeated token the first row counts.
+        names: return exactly these rows in this order. A name that the file lacks gets the mean of its words' vectors;
+            words are runs of letters and digits. A name or word that the file lacks is looked up in lower case.
+    Raises: ValueError on a file of another format, a row of another size, repeated names, and words that the file
+        lacks, all of them listed.
+    """
+    if names is None:
+        found = _read(Path(path), None)
+        return _keyed(list(found), list(found.values()))
+    if len(set(names)) < len(names):
+        raise ValueError(f"names repeat: {sorted({name for name in names if list(names).count(name) > 1})[:5]}")
+    wanted = {form for name in names for text in (name, *_words(name)) for form in (text, text.lower())}
+    found = _read(Path(path), wanted)
+    parts = {name: [name] if _form(name, found) in found else _words(name) for name in names}
+    if lacking := [word for name in names for word in parts[name] or [name] if _form(word, found) not in found]:
+        raise ValueError(f"{path} has no vector for {list(dict.fromkeys(lacking))}")
+    rows = [np.mean([found[_form(word, found)] for word in parts[name]], axis=0) for name in names]
+    return _keyed(list(names), rows)
+
+
+def _form(token: str, found: Collection[str]) -> str:
+    return token if token in found else token.lower()
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[^\W_]+", name)
+
+
+def _keyed(tokens: list[str], rows: list[np.ndarray]) -> KeyedVectors:
+    vectors = KeyedVectors(len(rows[0]), dtype=np.float32)
+    vectors.add_vectors(tokens, np.stack(rows))
+    return vectors
+
+
+def _read(path: Path, wanted: Collection[str] | None) -> dict[str, np.ndarray]:
+    """Vector by token, of the wanted tokens or of all."""
+    found: dict[str, np.ndarray] = {}
+    try:
+        for number, token, fields in _rows(path):
+            if token in found or (wanted is not None and token not in wanted):
+                continue
+            try:
+                found[token] = np.array(fields, dtype=np.float32)
+            except ValueError as error:
+                raise ValueError(
+                    f"{path}, line {number}: {error}, expected a token and {len(fields)} numbers"
+                ) from None
+            if not np.isfinite(found[token]).all():
+                raise ValueError(f"{path}, line {number}: the vector of {token!r} is not finite")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no word2vec or GloVe text file: {error}") from None
+    if not found and wanted is None:
+        raise ValueError(f"{path} holds no vector")
+    return found
+
+
+def _rows(path: Path) -> Iterator[tuple[int, str, list[str]]]:
+    """Line number, token and the unread numbers of each row."""
+    with open(path, encoding="utf-8", newline="\n") as file:
+        first = file.readline().rstrip().split(SPACE)
+        has_header = len(first) == 2 and all(field.isdecimal() for field in first)
+        size = int(first[1]) if has_header else len(first) - 1
+        if size < 1:
+            raise ValueError(f"{path} is no word2vec or GloVe text file: its first line holds {len(first)} fields")
+        if not has_header:
+            file.seek(0)
+        rows = 0
+        for number, line in enumerate(file, start=1 + has_header):
+            # From the right: tokens of GloVe's published files may hold spaces, those of word2vec's format never do.
+            token, *fields = line.rstrip().rsplit(SPACE, size)
+            if len(fields) < size or (has_header and SPACE in token):
+                raise ValueError(f"{path}, line {number}: expected a token and {size} numbers")
+            rows += 1
+            yield number, token.replace(IN_FILE, SPACE) if has_header else token, fields
+        if has_header and rows != int(first[0]):
+            raise ValueError(f"{path} holds {rows} rows, but its first line promises {first[0]}")

@@ -1,0 +1,125 @@
+"""From the configuration to the parts; the only place that knows both."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from gensim.models import KeyedVectors
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from embeddings import label_sentences, load_vectors, train_glove
+from mlgcn.config import Config, EmbeddingsConfig, LossConfig, ModelConfig, SamplerConfig
+from mlgcn.data.samplers import SAMPLERS, PlannedSampler
+from mlgcn.data.sources import read_source
+from mlgcn.data.splits import complete_split
+from mlgcn.graph import Cooccurrence, cooccurrence, label_graph, propagation
+from mlgcn.labels import LabelTable
+from mlgcn.losses import LOSSES, ExpertDiversity, MultiExpertLoss
+from mlgcn.nn import (
+    POOLINGS,
+    LabelGCN,
+    LinearClassifiers,
+    MultiExpertGCN,
+    SharedAttention,
+    build_trunk,
+    expert_branches,
+)
+from mlgcn.seeding import torch_seed
+from mlgcn.suggestions import unknown_name
+
+# Streams of random numbers under one run's seed.
+WEIGHTS, SAMPLING, AUGMENTATION = range(3)
+
+
+@dataclass(frozen=True)
+class LabelKnowledge:
+    """What the network knows of the labels before it sees an image, all of it from the training split."""
+
+    names: tuple[str, ...]
+    cooccurrence: Cooccurrence
+    keyed: KeyedVectors
+    graph: Data | None  # none: the classifiers are linear
+
+    @property
+    def vectors(self) -> Tensor:
+        """The label vectors in the order of the names: float32 [C, F]."""
+        return torch.tensor(np.stack([self.keyed[name] for name in self.names]), dtype=torch.float32)
+
+
+def build_table(config: Config) -> tuple[LabelTable, str]:
+    """The data set's labels with every image in a split, and in words how they came there."""
+    table = read_source(config.data.source, config.data.root, **config.data.options)
+    return complete_split(table, config.data.fractions, config.run.seed)
+
+
+def build_label_knowledge(config: Config, train: LabelTable) -> LabelKnowledge:
+    """Co-occurrence, label vectors and graph of the training split."""
+    counted = cooccurrence(train.values, train.names)
+    settings = config.graph
+    graph = (
+        None
+        if settings.variant == "none"
+        else label_graph(counted, settings.threshold, settings.reweight, settings.variant)
+    )
+    return LabelKnowledge(train.names, counted, _label_vectors(config.embeddings, train, config.run.seed), graph)
+
+
+def build_model(config: ModelConfig, vectors: Tensor, graph: Data | None, seed: int = 0) -> tuple[MultiExpertGCN, str]:
+    """The network, its random weights drawn from the seed, and in one line which weights its trunk has."""
+    with torch_seed(seed, WEIGHTS):
+        trunk, network, weights = build_trunk(config.trunk, config.weights)
+        branches, features = expert_branches(network, config.experts, config.branch)
+        classifiers: list[nn.Module] = []
+        for _ in branches:
+            if graph is None:
+                classifiers.append(LinearClassifiers(len(vectors), features))
+            else:
+                classifiers.append(LabelGCN(vectors, *propagation(graph), features, config.hidden))
+        attention = None
+        if config.attention != "none":
+            attention = SharedAttention(features, config.heads, config.attention, config.dropout)
+    pool = POOLINGS[config.pooling]
+    if config.pooling == "lse":
+        pool = partial(pool, sharpness=config.sharpness)
+    # Convolutions run faster with channels last, on the CPU as on the GPU.
+    model = MultiExpertGCN(trunk, branches, classifiers, pool, attention).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model, weights
+
+
+def build_loss(config: LossConfig) -> MultiExpertLoss:
+    """The training loss.
+
+    Raises: ValueError on an unknown name.
+    """
+    if config.name not in LOSSES:
+        raise ValueError(unknown_name("loss.name", config.name, LOSSES))
+    diversity = ExpertDiversity(config.diversity_distribution, config.diversity_consensus)
+    return MultiExpertLoss(LOSSES[config.name](), diversity if config.diversity else None, config.diversity)
+
+
+def build_sampler(
+    config: SamplerConfig, targets: np.ndarray, seed: int, rank: int = 0, world_size: int = 1
+) -> PlannedSampler:
+    """The sampler of the training images.
+
+    Raises: ValueError on an unknown name, or as the sampler does.
+    """
+    if config.name not in SAMPLERS:
+        raise ValueError(unknown_name("sampler.name", config.name, SAMPLERS))
+    stream = int(np.random.SeedSequence([seed, SAMPLING]).generate_state(1)[0])
+    return SAMPLERS[config.name](targets, config.num_samples or len(targets), stream, rank, world_size)
+
+
+def _label_vectors(config: EmbeddingsConfig, train: LabelTable, seed: int) -> KeyedVectors:
+    names = list(train.names)
+    if config.source == "glove":
+        sentences = label_sentences(train.values, names)
+        return train_glove(sentences, dimensions=config.dimensions, seed=seed, vocabulary=names)
+    if config.source == "random":
+        vectors = KeyedVectors(config.dimensions, dtype=np.float32)
+        rows = np.random.default_rng(seed).normal(size=(len(names), config.dimensions))
+        vectors.add_vectors(names, (rows / np.sqrt(config.dimensions)).astype(np.float32))
+        return vectors
+    return load_vectors(config.source, names)

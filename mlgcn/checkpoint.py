@@ -1,0 +1,103 @@
+"""Checkpoints that describe themselves: what stands in one is enough to build, load and use its model."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from mlgcn.build import build_model
+from mlgcn.config import config_from_dict
+from mlgcn.data.transforms import MEAN, STD
+from mlgcn.labels import check_same_labels
+from mlgcn.nn import MultiExpertGCN
+
+KEY = "mlgcn"
+# How Lightning names the network's tensors in the checkpoints that it writes during training.
+PREFIX = "model."
+
+
+@dataclass(frozen=True)
+class Description:
+    """All that a model needs beside its weights, in plain containers and tensors.
+
+    Attributes:
+        names: label names in the order of the outputs.
+        config: the resolved configuration, by section; with it the label policy, the image size and the network.
+        vectors: label vectors [C, F].
+        edge_index, edge_weight: the label graph, A'[i, j] not normalised, or none.
+        positives, known: of each label in the training split, in the order of names.
+        groups, rule: label names by group, and the rule they were grouped by, in words.
+        thresholds: for each label, from which score on it counts as found.
+        mean, std: the normalisation of the images, by channel, of grey values in [0, 1].
+        version: of mlgcn.
+    """
+
+    names: list[str]
+    config: dict[str, Any]
+    vectors: Tensor
+    edge_index: Tensor | None
+    edge_weight: Tensor | None
+    positives: list[int]
+    known: list[int]
+    groups: dict[str, list[str]]
+    rule: str
+    thresholds: list[float]
+    version: str
+    mean: list[float] = field(default_factory=lambda: list(MEAN))
+    std: list[float] = field(default_factory=lambda: list(STD))
+
+    @property
+    def image_size(self) -> int:
+        """Images are resized to this many pixels square."""
+        return self.config["data"]["image_size"]
+
+    def expect_labels(self, names: list[str] | tuple[str, ...]) -> None:
+        """Raises ValueError that names the difference unless these are the model's labels, in any order."""
+        check_same_labels(names, self.names)
+
+
+def save_model(path: Path, model: MultiExpertGCN, description: Description) -> None:
+    """Writes the model with its description."""
+    state = {PREFIX + name: value.cpu() for name, value in model.state_dict().items()}
+    torch.save({KEY: as_plain(description), "state_dict": state}, path)
+
+
+def load_model(path: Path) -> tuple[MultiExpertGCN, Description]:
+    """The model of a file that save_model wrote, or of a checkpoint written during training; in evaluation mode.
+
+    Raises: FileNotFoundError; ValueError if it is no such file or its weights do not fit its description.
+    """
+    description, state = _read(path)
+    config = config_from_dict(description.config)
+    config.model.weights = "none"  # they come from the checkpoint
+    graph = None
+    if description.edge_index is not None:
+        graph = Data(edge_index=description.edge_index, edge_weight=description.edge_weight)
+        graph.num_nodes = len(description.names)
+    model, _ = build_model(config.model, description.vectors, graph)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: the weights do not fit the model that the checkpoint describes: {error}") from error
+    return model.eval(), description
+
+
+def as_plain(description: Description) -> dict[str, Any]:
+    """The description as torch.load reads it with weights_only."""
+    return asdict(description)
+
+
+def _read(path: Path) -> tuple[Description, dict[str, Tensor]]:
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no checkpoint {path}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a broken or foreign file provokes in torch
+        raise ValueError(f"{path} is no readable checkpoint: {str(error).splitlines()[0]}") from error
+    if not isinstance(content, dict) or KEY not in content:
+        raise ValueError(f"{path} does not describe itself: expected a checkpoint written by mlgcn")
+    state = {name.removeprefix(PREFIX): value for name, value in content["state_dict"].items()}
+    return Description(**content[KEY]), state

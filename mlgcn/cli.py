@@ -1,0 +1,27 @@
+"""`mlgcn NAME ...`: the tools beside train.py and evaluate.py."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from mlgcn.suggestions import unknown_name
+
+# Each is a module of mlgcn.commands, loaded only when asked for.
+COMMANDS = {
+    "phantom": "write chest phantoms to disk, with a contact sheet",
+    "predict": "score image files with a trained model",
+    "presets": "list the presets that --config knows",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line of mlgcn: exits with 2 on an unknown command."""
+    name, *rest = (sys.argv[1:] if arguments is None else list(arguments)) or ["--help"]
+    if name in ("-h", "--help"):
+        lines = [f"  {command:<10}{purpose}" for command, purpose in COMMANDS.items()]
+        sys.stdout.write("usage: mlgcn COMMAND ...   (mlgcn COMMAND --help tells more)\n\n" + "\n".join(lines) + "\n")
+        return
+    if name not in COMMANDS:
+        sys.stderr.write(f"mlgcn: error: {unknown_name('command', name, COMMANDS)}\n")
+        sys.exit(2)
+    import_module(f"mlgcn.commands.{name}").main(rest)

@@ -1,0 +1,1 @@
+"""The commands: each joins rooms and holds no logic of its own."""

@@ -1,0 +1,44 @@
+"""How the commands speak: plain lines, and one line where the input was bad."""
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import RenderableType
+
+from mlgcn.reporting.tables import as_text
+from mlgcn.training import DivergedError, Interrupted
+
+
+def say(what: str | RenderableType) -> None:
+    """Prints a line or a table to standard output."""
+    sys.stdout.write(what + "\n" if isinstance(what, str) else as_text(what))
+    sys.stdout.flush()
+
+
+@contextmanager
+def command(prog: str) -> Iterator[None]:
+    """Runs a command: log lines go to standard output, bad input becomes one line and exit code 2.
+
+    A run that was interrupted exits with 130, one whose loss diverged with 3.
+    """
+    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout, force=True)
+    for noisy in ("lightning", "lightning.pytorch", "gensim", "httpx", "matplotlib"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    warnings.showwarning = lambda message, *_, **__: logging.getLogger("mlgcn").warning("warning: %s", message)
+    for others in ("torch.*", "torchdata.*", "lightning.*"):
+        # Their advice is for whoever maintains this package, not for whoever uses it.
+        warnings.filterwarnings("ignore", module=others)
+    try:
+        yield
+    except Interrupted as error:
+        say(str(error))
+        sys.exit(130)
+    except DivergedError as error:
+        sys.stderr.write(f"{prog}: error: {error}\n")
+        sys.exit(3)
+    except (ValueError, FileNotFoundError, RuntimeError) as error:
+        sys.stderr.write(f"{prog}: error: {error}\n")
+        sys.exit(2)

@@ -1,0 +1,15 @@
+"""mlgcn presets: what --config knows by name."""
+
+from collections.abc import Sequence
+
+from jsonargparse import ArgumentParser
+
+from mlgcn.commands.console import say
+from mlgcn.config import preset_names, preset_summary
+
+
+def main(arguments: Sequence[str]) -> None:
+    """The command line of `mlgcn presets`."""
+    ArgumentParser(prog="mlgcn presets", description="Lists the presets by name.").parse_args(list(arguments))
+    for name in preset_names():
+        say(f"{name:<24}{preset_summary(name)}")

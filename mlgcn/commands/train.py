@@ -1,0 +1,60 @@
+"""train.py: trains, evaluates, reports."""
+
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from mlgcn.build import build_table
+from mlgcn.commands.console import command, say
+from mlgcn.commands.evaluate import evaluate
+from mlgcn.config import Config, parse_arguments
+from mlgcn.prediction import Predictor
+from mlgcn.prediction.thresholds import choose_thresholds
+from mlgcn.run_directory import RunDirectory
+from mlgcn.training import Interrupted, Tracking, fit
+
+DESCRIPTION = "Trains a model on chest X-rays, evaluates it on held-out patients and writes a report."
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line of train.py."""
+    config, name = parse_arguments(sys.argv[1:] if arguments is None else arguments, "train.py", DESCRIPTION)
+    with command("train.py"):
+        run = run_directory(config, name)
+        say(f"run: {run.path}")
+        try:
+            train(config, run)
+        except Interrupted as error:
+            raise Interrupted(f"{error}; to go on: python train.py --run.dir {run.path} --run.resume auto") from None
+
+
+def train(config: Config, run: RunDirectory) -> None:
+    """A whole run: training, thresholds, evaluation on the test split, report."""
+    tracking = Tracking(run, config)
+    try:
+        fit(config, run, tracking)
+        table, _ = build_table(config)
+        predictor = Predictor.load(run.best)
+        validation = predictor.predict_table(
+            table.split("val"), config.data.batch_size, config.data.num_workers, config.data.unreadable == "skip"
+        )
+        predictor.set_thresholds(choose_thresholds(config.evaluation, validation))
+        predictor.save(run.model)
+        report = evaluate(predictor, table.split("test"), run.test, run, "test", config)
+        tracking.evaluation(report, {path.stem: path for path in sorted(run.test.figures.glob("*.png"))})
+    finally:
+        tracking.finish()
+
+
+def run_directory(config: Config, name: str) -> RunDirectory:
+    """The run's folder: as configured, or named after the preset and the time.
+
+    Raises: ValueError if it holds a run already that this one is not to go on with.
+    """
+    stem = Path(name).stem if name.endswith((".yaml", ".yml")) else name.replace("/", "-")
+    run = RunDirectory(Path(config.run.dir or f"runs/{stem}-{datetime.now():%Y%m%d-%H%M%S}"))
+    if config.run.resume == "no" and run.config.is_file():
+        raise ValueError(f"{run.path} holds a run already; go on with it (--run.resume auto) or name another folder")
+    run.path.mkdir(parents=True, exist_ok=True)
+    return run

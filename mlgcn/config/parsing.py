@@ -1,0 +1,135 @@
+"""From a preset and the command line to a checked Config, and from a Config to YAML and back."""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentParser, set_parsing_settings
+
+from mlgcn.config.presets import read_preset
+from mlgcn.config.sections import Config
+from mlgcn.run_directory import RunDirectory
+from mlgcn.suggestions import unknown_name
+
+SECTIONS = {field.name: field.default_factory for field in dataclasses.fields(Config)}
+# Settings of type dict: their keys are checked by whoever takes them.
+FREE = ("data.options", "evaluation.given_groups")
+# Settings that may differ when a run goes on: they change how long it takes or where it is told, not what it computes.
+MAY_CHANGE = (
+    "run.dir", "run.resume", "data.root", "data.num_workers", "data.cache", "training.epochs", "training.max_steps",
+    "training.patience", "training.log_every", "tracking.wandb", "tracking.project", "tracking.name",
+)  # fmt: skip
+
+
+def parse_arguments(
+    arguments: Sequence[str], prog: str = "train.py", description: str = "", default: str = "demo"
+) -> tuple[Config, str]:
+    """The configuration that the command line asks for, and the name of the preset, file or run it starts from.
+
+    Settings come from --config NAME|FILE.yaml, or from the run that --run.resume auto goes on with, or from the
+    default preset; --section.key value changes them. Exits with a one-line message on bad input, and after --help or
+    --print_config.
+    """
+    parser = _parser(prog, description)
+    parser.add_argument("--config", help="preset (see `mlgcn presets`) or YAML file")
+    parser.add_argument("--print_config", type=bool, default=False, help="show the resolved configuration and stop")
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--config")
+    first.add_argument("--print_config", action="store_true")
+    chosen, rest = first.parse_known_args(list(arguments))
+    try:
+        _check_options(parser, rest)
+        asked = parser.parse_args(rest).run
+        saved = RunDirectory(Path(asked.dir)).config if asked.resume == "auto" and asked.dir else None
+        saved = saved if saved is not None and saved.is_file() else None
+        name = chosen.config or (str(saved) if saved else default)
+        config = _resolve(parser, read_preset(name), rest)
+        if saved is not None:
+            check_same_run(load_config(saved), config)
+    except (ValueError, FileNotFoundError, argparse.ArgumentError) as error:
+        parser.exit(2, f"{prog}: error: {' '.join(str(error).split())}\n")
+    if chosen.print_config:
+        sys.stdout.write(to_yaml(config))
+        raise SystemExit(0)
+    return config, name
+
+
+def config_from_dict(settings: dict[str, Any]) -> Config:
+    """A checked Config from settings by section; what is left out has its default.
+
+    Raises: ValueError that names an unknown section or setting, or one of a wrong type or value.
+    """
+    return _resolve(_parser("config", ""), settings, [])
+
+
+def config_to_dict(config: Config) -> dict[str, Any]:
+    """Plain containers only, ready for YAML, JSON and checkpoints."""
+    plain = dataclasses.asdict(config)
+    plain["optimizer"]["betas"] = list(config.optimizer.betas)
+    return plain
+
+
+def to_yaml(config: Config) -> str:
+    """The configuration as YAML, sections in their order."""
+    return yaml.safe_dump(config_to_dict(config), sort_keys=False)
+
+
+def save_config(config: Config, path: Path) -> None:
+    """Writes the resolved configuration."""
+    path.write_text(to_yaml(config))
+
+
+def load_config(path: Path) -> Config:
+    """Reads a configuration that save_config wrote, or any YAML file of settings."""
+    return config_from_dict(read_preset(str(path)))
+
+
+def check_same_run(saved: Config, wanted: Config) -> None:
+    """Raises ValueError that names every setting in which a run that goes on would differ from what it began as."""
+    before, after = (_flat(config_to_dict(config)) for config in (saved, wanted))
+    differing = [key for key in before if before[key] != after[key] and key not in MAY_CHANGE]
+    if differing:
+        changes = ", ".join(f"{key}: {before[key]!r} -> {after[key]!r}" for key in differing)
+        raise ValueError(f"the run began with other settings ({changes}); start a new one in another run.dir")
+
+
+def _parser(prog: str, description: str) -> ArgumentParser:
+    # Puts the text below each field into --help.
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    usage = f"{prog} [--config NAME|FILE.yaml] [--section.key value ...]"
+    parser = ArgumentParser(prog=prog, description=description, usage=usage, allow_abbrev=False, exit_on_error=False)
+    for name, section in SECTIONS.items():
+        parser.add_argument(f"--{name}", type=section, default=section())
+    return parser
+
+
+def _resolve(parser: ArgumentParser, settings: dict[str, Any], arguments: Sequence[str]) -> Config:
+    known = _flat(config_to_dict(Config()))
+    for section, values in settings.items():
+        if section not in SECTIONS:
+            raise ValueError(unknown_name("section", section, SECTIONS))
+        for key in values:
+            if f"{section}.{key}" not in known:
+                raise ValueError(unknown_name("setting", f"{section}.{key}", known))
+    for section, values in settings.items():
+        parser.set_defaults({f"{section}.{key}": value for key, value in values.items()})
+    namespace = parser.parse_args(list(arguments))
+    values = parser.instantiate(namespace)
+    return Config(**{name: values[name] for name in SECTIONS})
+
+
+def _check_options(parser: ArgumentParser, arguments: Sequence[str]) -> None:
+    known = [option for action in parser._actions for option in action.option_strings if option.startswith("--")]
+    for argument in arguments:
+        option = argument.split("=")[0]
+        free = any(option.startswith(f"--{setting}.") for setting in FREE)
+        if option.startswith("--") and option not in known and not free:
+            raise ValueError(unknown_name("option", option, known))
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    return {f"{section}.{key}": value for section, values in settings.items() for key, value in values.items()}

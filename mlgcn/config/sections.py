@@ -1,0 +1,237 @@
+"""The run configuration: one dataclass a section; the text below a field is its --help."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mlgcn.suggestions import unknown_name
+
+
+@dataclass
+class RunConfig:
+    """The run itself."""
+
+    dir: str | None = None
+    """Folder that everything is written to; by default runs/NAME-DATE-TIME."""
+    resume: Literal["no", "auto"] = "no"
+    """auto goes on from the last checkpoint in run.dir, or starts there if it has none."""
+    seed: int = 0
+    """Seed of weights, split, sampler and augmentation; the same seed gives the same run on the same machine."""
+
+    def __post_init__(self) -> None:
+        _at_least("run.seed", self.seed, 0)
+        if self.resume == "auto" and self.dir is None:
+            raise ValueError("run.resume needs to know which run: give its folder as --run.dir")
+
+
+@dataclass
+class DataConfig:
+    """Images and labels."""
+
+    source: str = "phantom"
+    """Reader of the data set: phantom (built in), nih, or table (any CSV)."""
+    root: str | None = None
+    """Folder with the data set's tables; phantoms need none."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Options of the reader, such as images for phantom or no_finding for nih."""
+    image_size: int = 224
+    """Images are resized to this many pixels square."""
+    fractions: list[float] = field(default_factory=lambda: [0.7, 0.1, 0.2])
+    """Shares of the patients for training, validation and test, where the source has no split of its own."""
+    augmentation: str = "light"
+    """none, light (small rotations, shifts, scales, contrast) or flip (light, and mirrored half of the time)."""
+    batch_size: int = 32
+    """Images a step and process."""
+    num_workers: int = 0
+    """Processes that read images beside the main one."""
+    cache: bool = False
+    """Keep decoded images in memory: image_size squared bytes each, in each worker."""
+    unreadable: Literal["error", "skip"] = "error"
+    """What to do with an image that is missing or cannot be read: stop and name it, or go on without it and count."""
+
+    def __post_init__(self) -> None:
+        _at_least("data.image_size", self.image_size, 32)
+        _at_least("data.batch_size", self.batch_size, 1)
+        _at_least("data.num_workers", self.num_workers, 0)
+
+
+@dataclass
+class SamplerConfig:
+    """Which training images an epoch draws."""
+
+    name: str = "cycle"
+    """cycle (the labels in turn, an image that has it for each) or random (every image once)."""
+    num_samples: int | None = None
+    """Images an epoch over all processes; by default as many as the training split has."""
+
+
+@dataclass
+class EmbeddingsConfig:
+    """The vectors that the label graph's nodes start from."""
+
+    source: str = "glove"
+    """glove (trained on the labels of the training split), random, or a file of vectors (word2vec or GloVe text)."""
+    dimensions: int = 300
+    """Size of trained or random vectors."""
+
+    def __post_init__(self) -> None:
+        _at_least("embeddings.dimensions", self.dimensions, 1)
+
+
+@dataclass
+class GraphConfig:
+    """The label co-occurrence graph, counted on the training split."""
+
+    variant: Literal["paper", "released", "identity", "none"] = "paper"
+    """paper (ML-GCN, eq. 7-8), released (as ML-GCN's code has it), identity (no edges), none (linear classifiers)."""
+    threshold: float = 0.4
+    """tau: an edge i -> j stands where P(j|i) is at least this."""
+    reweight: float = 0.2
+    """p: the share that a label's neighbours have in its new vector."""
+
+
+@dataclass
+class ModelConfig:
+    """The network."""
+
+    trunk: str = "resnet101"
+    """Any ResNet, ResNeXt or Wide ResNet of torchvision."""
+    weights: str = "imagenet"
+    """The trunk's weights: imagenet (downloaded by torchvision), none, or a file with a state dict."""
+    experts: int = 4
+    """Number of experts, each with a last stage and classifiers of its own."""
+    branch: Literal["pretrained", "slim"] = "pretrained"
+    """An expert's last stage: a copy of the trunk's layer4, or a new one 512 wide."""
+    pooling: Literal["lse", "max", "mean"] = "lse"
+    """From feature map to vector."""
+    sharpness: float = 0.5
+    """Of lse pooling: near 0 it is the mean, the larger the nearer to the maximum."""
+    hidden: int = 1024
+    """Size between the two graph convolutions."""
+    attention: Literal["labels", "experts", "joint", "none"] = "labels"
+    """What the shared transformer layer attends over."""
+    heads: int = 8
+    """Attention heads."""
+    dropout: float = 0.0
+    """Dropout of the transformer layer."""
+
+
+@dataclass
+class LossConfig:
+    """The training loss."""
+
+    name: str = "bce"
+    """Classification loss, summed over experts: bce."""
+    diversity: float = 0.2
+    """Weight of the term that drives the experts apart; 0 leaves it out."""
+    diversity_distribution: Literal["softmax", "bernoulli"] = "softmax"
+    """Distributions that it compares: over the labels as published, or of each label by itself."""
+    diversity_consensus: Literal["probabilities", "logits", "pairwise"] = "probabilities"
+    """What it compares them with: their mean, the distribution of the mean logits, or each other."""
+
+
+@dataclass
+class OptimizerConfig:
+    """The optimiser and its schedule."""
+
+    name: Literal["adam", "adamw", "sgd"] = "adam"
+    """Optimiser."""
+    lr: float = 1e-4
+    """Learning rate; with a schedule, its highest."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    """Of adam and adamw."""
+    momentum: float = 0.9
+    """Of sgd."""
+    weight_decay: float = 0.0
+    """Weight decay."""
+    schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
+    """Of the learning rate over all steps."""
+    clip: float | None = None
+    """Largest norm of the gradient; larger ones are scaled down."""
+
+    def __post_init__(self) -> None:
+        if not self.lr > 0:
+            raise ValueError(f"optimizer.lr must be > 0, got {self.lr}")
+
+
+@dataclass
+class TrainingConfig:
+    """How long, on what, and how exactly."""
+
+    epochs: int = 30
+    """Passes over num_samples images, at most."""
+    max_steps: int = -1
+    """Optimiser steps at most; -1 for no limit."""
+    patience: int = 5
+    """Epochs without a better monitored metric after which training stops."""
+    monitor: str = "val/mAP"
+    """Metric that picks the best checkpoint: val/mAP, val/mAUC or val/mF1."""
+    accumulate: int = 1
+    """Batches an optimiser step."""
+    accelerator: str = "auto"
+    """Lightning's accelerator: auto, cpu, gpu."""
+    devices: int | str = "auto"
+    """Processes on each machine: a number, or auto."""
+    num_nodes: int = 1
+    """Machines."""
+    precision: str = "32-true"
+    """Lightning's precision: 32-true, bf16-mixed, 16-mixed; auto is bf16-mixed where the hardware computes in it.
+    Losses and logits are float32 in any case."""
+    log_every: int = 10
+    """Steps between two rows of training losses."""
+
+    def __post_init__(self) -> None:
+        _at_least("training.epochs", self.epochs, 1)
+        _at_least("training.patience", self.patience, 1)
+        monitors = ("val/mAP", "val/mAUC", "val/mF1")
+        if self.monitor not in monitors:
+            raise ValueError(unknown_name("value of training.monitor", self.monitor, monitors))
+
+
+@dataclass
+class TrackingConfig:
+    """Weights & Biases."""
+
+    wandb: Literal["offline", "online", "disabled"] = "offline"
+    """offline writes below the run's folder and needs no account; WANDB_MODE, where set, decides instead."""
+    project: str = "mlgcn"
+    """W&B project."""
+    name: str | None = None
+    """Name of the run in W&B; by default its folder's."""
+
+
+@dataclass
+class EvaluationConfig:
+    """Metrics."""
+
+    groups: Literal["prevalence", "rank", "given"] = "prevalence"
+    """Rule of head, medium and tail: by prevalence in the training split, by rank, or as listed."""
+    given_groups: dict[str, list[str]] = field(default_factory=dict)
+    """For given: the labels of head, medium and tail."""
+    threshold: float | Literal["validation"] = "validation"
+    """For F1: one probability, or for each label the one with the best F1 on the validation split."""
+
+
+@dataclass
+class Config:
+    """Everything that a run depends on."""
+
+    run: RunConfig = field(default_factory=RunConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    embeddings: EmbeddingsConfig = field(default_factory=EmbeddingsConfig)
+    graph: GraphConfig = field(default_factory=GraphConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def __post_init__(self) -> None:
+        if self.model.experts == 1 and self.loss.diversity > 0:
+            raise ValueError("loss.diversity compares experts: with model.experts 1 set it to 0")
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise ValueError(f"{name} must be >= {least}, got {value}")

@@ -1,0 +1,104 @@
+"""Loaders for training and evaluation."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import lightning as L
+from torch.utils.data import Sampler
+from torchdata.stateful_dataloader import StatefulDataLoader
+
+from mlgcn.data.batch import collate
+from mlgcn.data.dataset import ImageDataset
+from mlgcn.data.images import PHANTOM
+from mlgcn.data.samplers import PlannedSampler
+from mlgcn.labels import LabelTable
+
+
+class ImageDataModule(L.LightningDataModule):
+    """The loaders of a run: training images as the sampler draws them, validation images once each, in order.
+
+    Args:
+        table: with a split for every image.
+        sampler: from rank and number of processes to the sampler of the training images.
+        image_size, cache, skip_unreadable: see ImageDataset.
+        batch_size, num_workers: of each process.
+    Raises: FileNotFoundError that counts and names absent images, unless skip_unreadable.
+    """
+
+    def __init__(
+        self,
+        table: LabelTable,
+        sampler: Callable[[int, int], PlannedSampler],
+        *,
+        image_size: int,
+        batch_size: int,
+        num_workers: int = 0,
+        cache: bool = False,
+        skip_unreadable: bool = False,
+    ) -> None:
+        super().__init__()
+        if not skip_unreadable:
+            check_present(table)
+        self.make_sampler, self.batch_size, self.num_workers = sampler, batch_size, num_workers
+        self.train_set, self.val_set = (
+            ImageDataset(table.split(name), image_size, cache, skip_unreadable) for name in ("train", "val")
+        )
+
+    def train_dataloader(self) -> StatefulDataLoader:
+        sampler = self.make_sampler(*self._place())
+        # A last batch of one image would break batch normalisation.
+        return _loader(
+            self.train_set, sampler, self.batch_size, self.num_workers, drop_last=len(sampler) > self.batch_size
+        )
+
+    def val_dataloader(self) -> StatefulDataLoader:
+        return _loader(self.val_set, Stride(len(self.val_set), *self._place()), self.batch_size, self.num_workers)
+
+    def _place(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+
+class Stride(Sampler[int]):
+    """Every image once and in order, each process its share."""
+
+    def __init__(self, size: int, rank: int = 0, world_size: int = 1) -> None:
+        self.rows = range(rank, size, world_size)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def evaluation_loader(
+    table: LabelTable, image_size: int, batch_size: int = 32, num_workers: int = 0, skip_unreadable: bool = False
+) -> StatefulDataLoader:
+    """Every image of the table once and in order."""
+    dataset = ImageDataset(table, image_size, skip_unreadable=skip_unreadable)
+    return _loader(dataset, Stride(len(table)), batch_size, num_workers)
+
+
+def check_present(table: LabelTable) -> None:
+    """Raises FileNotFoundError that counts the images of the table that are absent and names the first ten."""
+    absent = [path for path in table.images.path if not path.startswith(PHANTOM) and not Path(path).is_file()]
+    if absent:
+        shown = "\n  ".join(absent[:10])
+        raise FileNotFoundError(
+            f"{len(absent)} of {len(table)} images are absent; to go on without them, use --data.unreadable skip:\n"
+            f"  {shown}"
+        )
+
+
+def _loader(
+    dataset: ImageDataset, sampler: Sampler[int], batch_size: int, num_workers: int, drop_last: bool = False
+) -> StatefulDataLoader:
+    return StatefulDataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=sampler,
+        num_workers=num_workers,
+        collate_fn=collate,
+        drop_last=drop_last,
+        persistent_workers=False,
+    )

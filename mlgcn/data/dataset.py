@@ -1,0 +1,68 @@
+"""Images with their labels, by row number."""
+
+import logging
+from collections import Counter
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mlgcn.data.batch import Sample
+from mlgcn.data.images import UnreadableImageError, read_image
+from mlgcn.labels import LabelTable
+
+logger = logging.getLogger(__name__)
+
+
+class ImageDataset(Dataset[Sample]):
+    """The images of a table, each read when asked for.
+
+    Args:
+        table: labels and paths.
+        size: images are resized to size x size pixels.
+        cache: keep decoded images in memory, size * size bytes each. Each worker process has a cache of its own.
+        skip_unreadable: hand on what cannot be read as a sample without image, instead of stopping.
+    Raises: UnreadableImageError when an image is asked for that cannot be read, unless skip_unreadable.
+    """
+
+    def __init__(self, table: LabelTable, size: int, cache: bool = False, skip_unreadable: bool = False) -> None:
+        self.table, self.size, self.skip_unreadable = table, size, skip_unreadable
+        self.targets = torch.tensor(table.values)
+        self.paths = table.images.path.tolist()
+        self.kept: dict[int, Tensor] | None = {} if cache else None
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, row: int) -> Sample:
+        try:
+            return Sample(self._image(row), self.targets[row], row)
+        except UnreadableImageError as error:
+            if not self.skip_unreadable:
+                raise
+            return Sample(None, self.targets[row], row, str(error))
+
+    def _image(self, row: int) -> Tensor:
+        if self.kept is None:
+            return read_image(self.paths[row], self.size)
+        if row not in self.kept:
+            self.kept[row] = read_image(self.paths[row], self.size)
+        return self.kept[row]
+
+
+class UnreadableCount:
+    """Names every unreadable image once in the log, and counts them."""
+
+    def __init__(self) -> None:
+        self.seen: Counter[str] = Counter()
+
+    def add(self, messages: tuple[str, ...]) -> None:
+        for message in messages:
+            if message not in self.seen:
+                logger.warning("skipped: %s", message)
+            self.seen[message] += 1
+
+    @property
+    def messages(self) -> list[str]:
+        """One a file, in the order of their discovery."""
+        return list(self.seen)

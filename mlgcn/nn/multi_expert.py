@@ -1,0 +1,88 @@
+"""The network: one trunk, several experts, classifiers from the label graph."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mlgcn.nn.attention import SharedAttention
+
+
+class MultiExpertGCN(nn.Module):
+    """Multi-label classifier of several experts over a shared trunk.
+
+    One expert with max pooling and no attention is ML-GCN (Chen et al. 2019).
+
+    Args:
+        trunk: images [B, 3, H, W] -> features [B, F, h, w].
+        branches: one an expert, features -> [B, D, h', w'].
+        classifiers: one an expert, () -> [C, D].
+        pool: [B, D, h', w'] -> [B, D].
+        attention: refines image vectors and classifiers, or none.
+    Shape: images [B, 3, H, W] -> expert logits [E, B, C], float32 or better; the model's logits are their mean.
+    Source: Seo et al. 2023, section 3.
+    Raises: ValueError unless there is one classifier for every branch.
+    """
+
+    def __init__(
+        self,
+        trunk: nn.Module,
+        branches: Sequence[nn.Module],
+        classifiers: Sequence[nn.Module],
+        pool: Callable[[Tensor], Tensor],
+        attention: SharedAttention | None = None,
+    ) -> None:
+        super().__init__()
+        if not branches or len(branches) != len(classifiers):
+            raise ValueError(
+                f"got {len(branches)} branches and {len(classifiers)} classifiers, expected one of each an expert"
+            )
+        self.trunk, self.pool, self.attention = trunk, pool, attention
+        self.branches = nn.ModuleList(branches)
+        self.heads = nn.ModuleList(classifiers)
+        self._kept: Tensor | None = None
+        self.register_load_state_dict_post_hook(lambda model, _: model.forget_classifiers())
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.trunk(images)  # [B, F, h, w]
+        pooled = torch.stack([self.pool(branch(features)) for branch in self.branches])  # [E, B, D]
+        classifiers = self.classifiers()  # [E, C, D]
+        # Dot products of D terms lose too much in half precision.
+        with torch.autocast(images.device.type, enabled=False):
+            if self.attention is None:
+                return pooled @ classifiers.mT  # [E, B, C]
+            if self.attention.depends_on_image:
+                pooled, classifiers = self.attention.joint(pooled, classifiers)  # [E, B, D], [E, B, C, D]
+                return (classifiers @ pooled[..., None]).squeeze(-1)  # [E, B, C]
+            return self.attention.images(pooled) @ classifiers.mT  # [E, B, C]
+
+    def classifiers(self) -> Tensor:
+        """The classifiers of all experts [E, C, D], refined unless that needs the image.
+
+        They depend on weights alone, so evaluation computes them once and keeps them until the weights may change:
+        by training, by loading, or by a move to another device or type. After changing a weight by hand in evaluation
+        mode, call forget_classifiers.
+        """
+        if self._kept is not None and not torch.is_grad_enabled():
+            return self._kept
+        device = next(self.heads.parameters()).device.type
+        with torch.autocast(device, enabled=False):
+            rows = torch.stack([head() for head in self.heads])
+            if self.attention is not None and not self.attention.depends_on_image:
+                rows = self.attention.classifiers(rows)
+        if not self.training and not torch.is_grad_enabled():
+            self._kept = rows
+        return rows
+
+    def forget_classifiers(self) -> None:
+        """Drops the classifiers kept in evaluation mode."""
+        self._kept = None
+
+    def train(self, mode: bool = True) -> "MultiExpertGCN":
+        self.forget_classifiers()
+        return super().train(mode)
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "MultiExpertGCN":
+        self.forget_classifiers()
+        return super()._apply(fn, recurse)

@@ -1,0 +1,5 @@
+"""From a checkpoint to scores."""
+
+from mlgcn.prediction.predictor import Predictor
+
+__all__ = ["Predictor"]

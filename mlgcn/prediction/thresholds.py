@@ -1,0 +1,14 @@
+"""From which score on a label counts as found."""
+
+import numpy as np
+
+from mlgcn.config import EvaluationConfig
+from mlgcn.metrics import best_f1_thresholds
+from mlgcn.predictions import Predictions
+
+
+def choose_thresholds(config: EvaluationConfig, validation: Predictions) -> np.ndarray:
+    """Thresholds [C] as configured: one for all, or for each label the one with the best F1 on validation images."""
+    if config.threshold == "validation":
+        return best_f1_thresholds(validation.scores, validation.targets)
+    return np.full(len(validation.names), config.threshold)

@@ -1,0 +1,153 @@
+"""The predictions file: scores and targets of images, which metrics and reports need instead of a model."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mlgcn.labels import check_same_labels
+
+ID_COLUMNS = ("image_id", "patient_id", "study_id", "view")
+SCORE, TARGET = "score/", "target/"
+
+
+class Predictions:
+    """What a model said about images, next to what is known about them.
+
+    Attributes:
+        images: one row an image, all strings: image_id, patient_id, study_id, view.
+        names: label names in the order of the columns.
+        scores: float32 [N, C], each in [0, 1].
+        targets: float32 [N, C]; 1 positive, 0 negative, NaN unknown.
+
+    Raises: ValueError that names column and row on repeated, empty or missing image ids, on scores outside [0, 1]
+        or not finite, on targets outside {0, 1, NaN}, on other shapes. Rows count from 0.
+    """
+
+    def __init__(self, images: pd.DataFrame, names: Sequence[str], scores: np.ndarray, targets: np.ndarray) -> None:
+        if missing := [column for column in ID_COLUMNS if column not in images]:
+            raise ValueError(f"columns {missing} are missing, expected {list(ID_COLUMNS)}")
+        # object, not pandas' string type, whose missing values would not compare equal to anything.
+        self.images = images[list(ID_COLUMNS)].astype(object).reset_index(drop=True)
+        self.names = tuple(names)
+        self.scores = np.asarray(scores, dtype=np.float32)
+        self.targets = np.asarray(targets, dtype=np.float32)
+        self._check()
+
+    def _check(self) -> None:
+        if repeated := pd.Series(self.names, dtype=object).value_counts().loc[lambda count: count > 1].index.tolist():
+            raise ValueError(f"label names repeat: {repeated[:5]}")
+        for what, values in (("scores", self.scores), ("targets", self.targets)):
+            if values.shape != (len(self.images), len(self.names)):
+                raise ValueError(
+                    f"{what} have shape {values.shape}, expected ({len(self.images)} images, {len(self.names)} labels)"
+                )
+        for column in ID_COLUMNS:
+            wrong = ~self.images[column].map(lambda value: isinstance(value, str) and value != "").astype(bool)
+            if wrong.any():
+                row = int(np.flatnonzero(wrong)[0])
+                raise ValueError(
+                    f"column {column!r}, row {row}: {self.images[column][row]!r}, expected text that is not empty"
+                )
+        if (repeated_id := self.images.image_id.duplicated()).any():
+            row = int(np.flatnonzero(repeated_id)[0])
+            raise ValueError(f"column 'image_id', row {row}: {self.images.image_id[row]!r} occurs a second time")
+        # Comparisons with NaN are false: it is refused as a score and needs its own clause as a target.
+        self._refuse(~((self.scores >= 0) & (self.scores <= 1)), SCORE, self.scores, "a number in [0, 1]")
+        known = ~np.isnan(self.targets)
+        self._refuse(known & (self.targets != 0) & (self.targets != 1), TARGET, self.targets, "0, 1 or blank")
+
+    def _refuse(self, wrong: np.ndarray, prefix: str, values: np.ndarray, expected: str) -> None:
+        if wrong.any():
+            row, label = np.argwhere(wrong)[0]
+            image = self.images.image_id[row]
+            raise ValueError(
+                f"column {prefix + self.names[label]!r}, row {row} (image {image!r}): {values[row, label]}, "
+                f"expected {expected}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        return f"Predictions({len(self)} images, {len(self.names)} labels)"
+
+    def aligned(self, names: Sequence[str]) -> "Predictions":
+        """The same predictions with the labels in this order.
+
+        Raises: ValueError that names the labels that only one side has.
+        """
+        check_same_labels(self.names, names)
+        order = [self.names.index(name) for name in names]
+        return Predictions(self.images, names, self.scores[:, order], self.targets[:, order])
+
+    def table(self) -> pd.DataFrame:
+        """One row an image: image_id, patient_id, study_id, view, then score/<label> and target/<label> for each."""
+        scores = pd.DataFrame(self.scores, columns=[SCORE + name for name in self.names])
+        targets = pd.DataFrame(self.targets, columns=[TARGET + name for name in self.names])
+        return pd.concat([self.images, scores, targets], axis=1)
+
+    def write(self, path: Path) -> None:
+        """Writes the table as Parquet, or as CSV if the path ends in .csv; folders are made where they are missing."""
+        path = Path(path)
+        _check_suffix(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".csv":
+            self.table().to_csv(path, index=False)
+        else:
+            self.table().to_parquet(path, index=False)
+
+    @classmethod
+    def read(cls, path: Path) -> "Predictions":
+        """The predictions of a Parquet or CSV file, whoever wrote it; columns go by name, in any order.
+
+        Raises: ValueError that names file, column and row if the file is not as the class says; FileNotFoundError.
+        """
+        path = Path(path)
+        _check_suffix(path)
+        try:
+            return _from_table(_read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+
+def _check_suffix(path: Path) -> None:
+    if path.suffix not in (".parquet", ".csv"):
+        raise ValueError(f"{path} ends in {path.suffix!r}, expected .parquet or .csv")
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """All cells as text: pandas would turn the id 007 into 7, the patient "NA" into nothing, and rename columns."""
+    cells = pd.read_csv(path, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    return pd.DataFrame(cells.iloc[1:].to_numpy(dtype=object), columns=cells.iloc[0].tolist())
+
+
+def _from_table(table: pd.DataFrame) -> Predictions:
+    columns = pd.Index(table.columns)
+    if columns.has_duplicates:
+        raise ValueError(f"columns repeat: {columns[columns.duplicated()].tolist()[:5]}")
+    scored = [str(column).removeprefix(SCORE) for column in columns if str(column).startswith(SCORE)]
+    targeted = [str(column).removeprefix(TARGET) for column in columns if str(column).startswith(TARGET)]
+    for names, others, prefix in ((scored, targeted, TARGET), (targeted, scored, SCORE)):
+        if lone := [prefix + name for name in names if name not in set(others)]:
+            raise ValueError(f"columns {lone[:5]} are missing; every label needs a {SCORE} and a {TARGET} column")
+    if not scored:
+        raise ValueError(f"there is no column {SCORE}<label>")
+    scores = np.stack([_numbers(table[SCORE + name]) for name in scored], axis=1)
+    targets = np.stack([_numbers(table[TARGET + name]) for name in scored], axis=1)
+    return Predictions(table, scored, scores, targets)
+
+
+def _numbers(column: pd.Series) -> np.ndarray:
+    """The column as float32, an empty cell as NaN."""
+    if column.dtype != object and pd.api.types.is_numeric_dtype(column):
+        return column.to_numpy(dtype=np.float32, na_value=np.nan)
+    cells = column.to_numpy(dtype=object)
+    values = np.full(len(cells), np.nan, dtype=np.float32)
+    for row, cell in enumerate(cells):
+        try:
+            values[row] = np.nan if cell in ("", None) else float(cell)
+        except (TypeError, ValueError):
+            raise ValueError(f"column {column.name!r}, row {row}: {cell!r}, expected a number") from None
+    return values

@@ -1,0 +1,282 @@
+"""The figures of an evaluation and of a training run.
+
+Each function returns a matplotlib Figure of its own; nothing here touches pyplot's global state.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import style as plot_style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, LogLocator, PercentFormatter
+
+from mlgcn.metrics.ranking import PositiveRanks, rank_positives
+from mlgcn.predictions import Predictions
+from mlgcn.reporting.placement import INK, name_points
+from mlgcn.reporting.tables import by_frequency, number
+
+# Paul Tol's high-contrast scheme: distinct for every kind of colour vision and in grey. The page uses the same.
+GROUP_COLOURS = {"head": "#004488", "medium": "#DDAA33", "tail": "#BB5566"}
+GROUP_MARKERS = {"head": "o", "medium": "s", "tail": "^"}
+MUTED = "#6B6B6B"
+WIDTH = 10.0
+DASHES = (0, (4, 2))
+MOST_PANELS = 60
+STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "grid.color": "#ECECEC",
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+}
+
+# The panels of the training figure: column of metrics.csv, name in the legend, colour.
+TRAINING_PANELS = {
+    "loss": {
+        "train/loss": ("training, total", INK),
+        "train/classification": ("training, classification", "#6699CC"),
+        "val/loss": ("validation", "#BB5566"),
+    },
+    "diversity term, unweighted (below 0: the experts differ)": {"train/diversity": ("training", INK)},
+    "validation mAP": {
+        "val/mAP": ("all labels", INK),
+        **{f"val/mAP_{group}": (group, colour) for group, colour in GROUP_COLOURS.items()},
+    },
+    "validation mAUC and mF1": {"val/mAUC": ("mAUC", INK), "val/mF1": ("mF1", "#6699CC")},
+}
+
+P = ParamSpec("P")
+
+
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """The same function, drawing in the house style whatever style the caller has set."""
+
+    @wraps(draw)
+    def inner(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with plot_style.context(["default", STYLE]):
+            return draw(*args, **kwargs)
+
+    return inner
+
+
+@styled
+def precision_recall_figure(predictions: Predictions, report: dict[str, Any]) -> Figure:
+    """A small precision-recall panel for each label, from frequent to rare, with its AP and the no-skill line.
+
+    The area under the stepped curve is the AP. Above 60 labels the 60 most frequent are drawn.
+    """
+    names = by_frequency(report)[:MOST_PANELS]
+    columns = min(5, len(names))
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(WIDTH, 1.7 * rows + 0.6), layout="constrained")
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    drawn = predictions.aligned(list(report["per_label"]))
+    ranks = dict(zip(drawn.names, rank_positives(drawn.scores, drawn.targets), strict=True))
+    for axis, name in zip(axes.flat, names, strict=False):
+        _precision_recall(axis, name, report["per_label"][name], ranks[name])
+    for axis in axes.flat[len(names) :]:
+        axis.set_axis_off()
+    for axis in axes.flat[max(0, len(names) - columns) : len(names)]:
+        axis.tick_params(labelbottom=True)  # the last panel of its column, in the last row or above a gap
+    axes[0, 0].set(xlim=(0, 1), ylim=(0, 1.03), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+    cut = f" (the {len(names)} most frequent of {len(ranks)} labels)" if len(names) < len(ranks) else ""
+    figure.supxlabel(f"recall{cut}", color=INK, fontsize=9)
+    figure.supylabel("precision", color=INK, fontsize=9)
+    no_skill = Line2D([], [], color=INK, linewidth=0.8, linestyle=DASHES, label="no skill (prevalence)")
+    handles = [Line2D([], [], color=colour, label=group) for group, colour in GROUP_COLOURS.items()]
+    figure.legend(handles=[*handles, no_skill], loc="outside upper left", ncols=4)
+    return figure
+
+
+@styled
+def frequency_figure(report: dict[str, Any], train_positives: Mapping[str, int] | None = None) -> Figure:
+    """AP of each label against its number of training images, with a stem down to no skill.
+
+    Without train_positives the positives of the evaluated images stand on the axis. Labels without a defined AP are
+    left out; a label that training never saw stands at the left edge, marked 0.
+    """
+    labels = {name: label for name, label in report["per_label"].items() if label["AP"] is not None}
+    counts = {name: labels[name]["positives"] if train_positives is None else train_positives[name] for name in labels}
+    figure = Figure(figsize=(WIDTH, 5.6), layout="constrained")
+    axis = figure.subplots()
+    # A log axis has no 0: it goes half a decade left of the rarest label.
+    rarest = min([count for count in counts.values() if count], default=1)
+    zero = 0.3 * rarest
+    x = {name: counts[name] or zero for name in labels}
+    for group, colour in GROUP_COLOURS.items():
+        members = [name for name in labels if labels[name]["group"] == group]
+        ap, floor = ([labels[name][key] for name in members] for key in ("AP", "prevalence"))
+        at = [x[name] for name in members]
+        axis.vlines(at, floor, ap, color=colour, linewidth=1.1, alpha=0.55)
+        axis.scatter(at, floor, marker="_", s=60, color=INK, linewidth=1.1, zorder=3)
+        axis.scatter(at, ap, marker=GROUP_MARKERS[group], s=34, color=colour, zorder=4, label=f"{group} ({len(at)})")
+    axis.scatter([], [], marker="_", s=60, color=INK, linewidth=1.1, label="no skill (prevalence)")
+    top = 1.15 * max((label["AP"] for label in labels.values()), default=1)
+    axis.set(xscale="log", ylim=(0, min(1, top)), ylabel="average precision", xlabel=_frequency_label(train_positives))
+    axis.margins(x=0.05)
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter(
+        lambda count, _: f"{count:,.0f}" if count >= rarest or zero not in x.values() else ""
+    )
+    axis.xaxis.set_minor_locator(FixedLocator([zero] if zero in x.values() else []))
+    axis.xaxis.set_minor_formatter("0")
+    axis.grid(True)
+    axis.legend(loc="upper left")
+    points = {name: (x[name], label["AP"], label["prevalence"]) for name, label in labels.items()}
+    name_points(axis, points, {name: _short(name, 30) for name in labels})
+    return figure
+
+
+@styled
+def cooccurrence_figure(counts: pd.DataFrame) -> Figure:
+    """Heat map of P(column | row): of the training images with the row's label, the share that has the column's too.
+
+    Args:
+        counts: co-occurrence counts [C, C] with label names on both sides, images of each label on the diagonal.
+    """
+    totals = pd.Series(np.diag(counts), index=counts.index)
+    order = totals.sort_values(ascending=False, kind="stable").index
+    conditional = counts.loc[order, order].div(totals[order].where(totals[order] > 0), axis=0)
+    named = len(order) <= MOST_PANELS
+    cells = min(8.0, max(1.5, 0.3 * len(order)))
+    figure = Figure(figsize=(cells + 3.0, cells + 1.6), layout="constrained")
+    axis = figure.subplots()
+    sns.heatmap(
+        conditional,
+        ax=axis,
+        mask=np.eye(len(order), dtype=bool) | conditional.isna().to_numpy(),
+        vmin=0,
+        vmax=1,
+        cmap=sns.blend_palette(["white", GROUP_COLOURS["head"]], as_cmap=True),
+        annot=_percentages(conditional) if len(order) <= 30 else False,
+        fmt="",
+        annot_kws={"fontsize": 6.5},
+        linecolor="#E9E9E9",
+        linewidths=0.4 if named else 0,
+        xticklabels=[_short(name, 30) for name in order] if named else False,
+        yticklabels=[f"{_short(name, 30)}  {totals[name]:,.0f}" for name in order] if named else False,
+        cbar_kws={"shrink": 0.5, "aspect": 30, "pad": 0.02, "format": PercentFormatter(1)},
+    )
+    axis.set_facecolor("#DDDDDD")
+    axis.set(xlabel="", ylabel="")
+    axis.tick_params(length=0, labelcolor=INK)
+    axis.tick_params(axis="x", rotation=90)
+    axis.tick_params(axis="y", rotation=0)
+    return figure
+
+
+@styled
+def training_figure(metrics: pd.DataFrame) -> Figure:
+    """Losses, the diversity term with its sign, and the validation metrics, each in its own panel by training step.
+
+    Args:
+        metrics: the run's metrics.csv; columns may be missing and rows sparse.
+    """
+    found = {
+        title: {column: look for column, look in lines.items() if column in metrics and metrics[column].notna().any()}
+        for title, lines in TRAINING_PANELS.items()
+    }
+    found = {title: lines for title, lines in found.items() if lines}
+    rows = max(1, -(-len(found) // 2))
+    figure = Figure(figsize=(WIDTH, 2.9 * rows), layout="constrained")
+    axes = figure.subplots(rows, 2, squeeze=False, sharex=True)
+    for axis, (title, lines) in zip(axes.flat, found.items(), strict=False):
+        axis.set_title(title, color=INK, fontweight="bold")
+        axis.set_xlabel("step")
+        axis.tick_params(labelbottom=True)
+        axis.grid(True)
+        for column, (label, colour) in lines.items():
+            _plot_sparse(axis, metrics, column, label, colour)
+        if len(lines) > 1:
+            axis.legend(loc="best")
+        if "train/diversity" in lines:
+            axis.axhline(0, color=MUTED, linewidth=0.8)
+        if "val/mAP" in lines:
+            _mark_best(axis, metrics)
+    for axis in axes.flat[len(found) :]:
+        axis.set_axis_off()
+    return figure
+
+
+def save_figures(figures: Mapping[str, Figure], folder: Path) -> dict[str, Path]:
+    """Writes each figure as <name>.png into the folder, made where it is missing; returns the files by name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {name: folder / f"{name}.png" for name in figures}
+    # Ticks are made when they are drawn, so the style must still stand.
+    with plot_style.context(["default", STYLE]):
+        for name, figure in figures.items():
+            # No software version in the file: the same figure gives the same bytes.
+            figure.savefig(paths[name], dpi=160, facecolor="white", metadata={"Software": None})
+    return paths
+
+
+def _plot_sparse(axis: Axes, metrics: pd.DataFrame, column: str, label: str, colour: str) -> None:
+    """A line through the steps that have a value; a long noisy one pale, with its running mean on top."""
+    line = metrics[["step", column]].dropna()
+    if len(line) > 60:
+        axis.plot(line["step"], line[column], color=colour, alpha=0.22, linewidth=0.8)
+        smooth = line[column].ewm(span=len(line) / 15).mean()
+        axis.plot(line["step"], smooth, color=colour, linewidth=1.6, label=label)
+    else:
+        marker = "o" if len(line) <= 40 else None
+        axis.plot(line["step"], line[column], color=colour, linewidth=1.6, marker=marker, markersize=3, label=label)
+
+
+def _mark_best(axis: Axes, metrics: pd.DataFrame) -> None:
+    best = metrics.iloc[int(np.nanargmax(metrics["val/mAP"]))]
+    axis.plot(best["step"], best["val/mAP"], marker="o", markersize=9, markerfacecolor="none", color=INK)
+    axis.annotate(
+        f"best {best['val/mAP']:.3f}", (best["step"], best["val/mAP"]), xytext=(0, 9), textcoords="offset points",
+        ha="center", fontsize=8, color=INK,
+    )  # fmt: skip
+
+
+def _precision_recall(axis: Axes, name: str, label: dict[str, Any], rank: PositiveRanks) -> None:
+    """One panel; the points at the positives' scores are all that a stepped curve needs."""
+    axis.set_title(_short(name, 27), color=INK, fontsize=8.5)
+    if label["AP"] is None:
+        axis.text(0.5, 0.5, "no positive", ha="center", va="center", color=MUTED)
+        return
+    recall, precision = rank.hits / len(rank.hits), rank.hits / (rank.hits + rank.false_alarms)
+    recall, precision = np.append(0, recall[::-1]), np.append(precision[-1], precision[::-1])
+    colour = GROUP_COLOURS[label["group"]]
+    axis.fill_between(recall, precision, step="pre", color=colour, alpha=0.16, linewidth=0)
+    axis.step(recall, precision, where="pre", color=colour, linewidth=1.3)
+    axis.axhline(label["prevalence"], color=INK, linewidth=0.8, linestyle=DASHES)
+    axis.text(0.97, 0.93, f"AP {number(label['AP'])}", ha="right", va="top", color=INK, fontsize=8.5)
+
+
+def _frequency_label(train_positives: Mapping[str, int] | None) -> str:
+    where = "evaluated" if train_positives is None else "training"
+    return f"{where} images positive for the label (logarithmic)"
+
+
+def _percentages(conditional: pd.DataFrame) -> np.ndarray:
+    """Whole percentages as text, blank below 1 %."""
+    return np.array(
+        [[f"{100 * value:.0f}" if value >= 0.01 else "" for value in row] for row in conditional.to_numpy()]
+    )
+
+
+def _short(name: str, length: int) -> str:
+    # The dollar sign would start a formula.
+    return (name if len(name) <= length else name[: length - 1] + "…").replace("$", r"\$")

@@ -1,0 +1,96 @@
+"""The report of mlgcn.metrics.multilabel_report as tables for the terminal."""
+
+import io
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+MISSING = "–"
+
+
+def summary_table(report: dict[str, Any], per_label: bool = True) -> Group:
+    """Groups and overall, the rule, what is undefined, and (unless per_label is False) every label."""
+    parts: list[RenderableType] = [group_table(report), Text(f"Groups {report['rule']}.")]
+    parts += [Text(line, style="yellow") for line in undefined_lines(report)]
+    parts += [Text(), label_table(report)] if per_label else []
+    return Group(*parts)
+
+
+def as_text(renderable: RenderableType, width: int = 100) -> str:
+    """What the terminal would show, without colours."""
+    buffer = io.StringIO()
+    Console(file=buffer, width=width, color_system=None, force_terminal=False).print(renderable)
+    return buffer.getvalue()
+
+
+def group_table(report: dict[str, Any]) -> Table:
+    """One line a group, the last for all labels."""
+    table = _table("group", "mAP", "no skill", "mAUC", "mF1", "labels", "positives")
+    for group in summary_rows(report):
+        if group["name"] == "all":
+            table.add_section()
+        values = (number(group[key]) for key in ("mAP", "no_skill_mAP", "mAUC", "mF1"))
+        table.add_row(
+            Text(group["name"]),
+            *values,
+            f"{group['labels']:,}",
+            f"{group['positives']:,}",
+            style="bold" if group["name"] == "all" else "",
+        )
+    return table
+
+
+def label_table(report: dict[str, Any]) -> Table:
+    """One line a label, from frequent to rare."""
+    table = _table("label", "AP", "no skill", "AUC", "F1", "threshold", "positives", "known", "group")
+    for name in by_frequency(report):
+        label = report["per_label"][name]
+        values = (number(label[key]) for key in ("AP", "prevalence", "AUC", "F1", "threshold"))
+        # Text, because rich would read a label's brackets as markup.
+        table.add_row(Text(name), *values, f"{label['positives']:,}", f"{label['known']:,}", Text(label["group"]))
+    return table
+
+
+def summary_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """The groups of the report in order, then all labels together; each with its name."""
+    groups = [{"name": name, **group} for name, group in report["groups"].items()]
+    total = {key: sum(group[key] for group in groups) for key in ("labels", "positives")}
+    return [*groups, {"name": "all", **total, **{key: report[key] for key in ("mAP", "no_skill_mAP", "mAUC", "mF1")}}]
+
+
+def by_frequency(report: dict[str, Any]) -> list[str]:
+    """Label names from frequent to rare among the images evaluated; of equals the first stays first."""
+    labels = report["per_label"]
+    return sorted(labels, key=lambda name: -(labels[name]["prevalence"] or 0.0))
+
+
+def undefined_lines(report: dict[str, Any]) -> list[str]:
+    """A sentence for each set of labels that leaves metrics undefined."""
+    metrics_of: dict[tuple[str, ...], list[str]] = {}
+    for metric, names in report["undefined"].items():
+        metrics_of.setdefault(tuple(names), []).append(metric)
+    total = len(report["per_label"])
+    return [
+        f"Undefined for {len(names)} of {total} labels and left out of the means: {', '.join(metrics)} "
+        f"of {', '.join(names)}."
+        for names, metrics in metrics_of.items()
+        if names
+    ]
+
+
+def number(value: float | None) -> str:
+    """Three decimals; below a thousandth two significant digits, so that a rare label's prevalence is not 0."""
+    if value is None:
+        return MISSING
+    return f"{value:.2g}" if 0 < value < 0.001 else f"{value:.3f}"
+
+
+def _table(first: str, *columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(first)
+    for column in columns:
+        table.add_column(column, justify="left" if column == "group" else "right")
+    return table

@@ -1,0 +1,159 @@
+"""A whole training run, from its configuration to its best checkpoint."""
+
+import json
+import logging
+import platform
+import sys
+from functools import partial
+from importlib.metadata import version
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.utilities import rank_zero_only
+
+from embeddings import save_vectors
+from mlgcn.build import LabelKnowledge, build_label_knowledge, build_loss, build_model, build_sampler, build_table
+from mlgcn.checkpoint import Description
+from mlgcn.config import Config, TrainingConfig, config_to_dict, save_config
+from mlgcn.data.datamodule import ImageDataModule
+from mlgcn.data.splits import split_report
+from mlgcn.labels import LabelTable, describe_rule, label_groups
+from mlgcn.run_directory import RunDirectory
+from mlgcn.training.callbacks import EpochLines, SaveOnError, SaveOnInterrupt
+from mlgcn.training.module import TrainingModule
+from mlgcn.training.tracking import Tracking
+
+logger = logging.getLogger(__name__)
+
+
+def fit(config: Config, run: RunDirectory, tracking: Tracking) -> None:
+    """Trains as configured, from the run's last checkpoint on if asked to.
+
+    Afterwards the run's folder holds the configuration, the environment, the split, co-occurrence, label vectors,
+    metrics and checkpoints.
+    Raises: DivergedError if the loss is no longer finite, Interrupted on Ctrl-C, each after saving; as the parts do.
+    """
+    table, method = build_table(config)
+    train = table.split("train")
+    labels = build_label_knowledge(config, train)
+    _write_start(config, run, table, method, labels)
+    data = ImageDataModule(
+        table,
+        lambda rank, size: build_sampler(config.sampler, train.values, config.run.seed, rank, size),
+        image_size=config.data.image_size,
+        batch_size=config.data.batch_size,
+        num_workers=config.data.num_workers,
+        cache=config.data.cache,
+        skip_unreadable=config.data.unreadable == "skip",
+    )
+    module = _module(config, train, labels)
+    last = run.last if config.run.resume == "auto" and run.last.is_file() else None
+    if last:
+        # A checkpoint of our own: plain containers and tensors, so that nothing in it can run.
+        step = torch.load(last, map_location="cpu", weights_only=True)["global_step"]
+        tracking.csv.forget_after(step)
+        logger.info("going on from step %d (%s)", step, last)
+    trainer = _trainer(config, run, tracking)
+    trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+
+
+def _module(config: Config, train: LabelTable, labels: LabelKnowledge) -> TrainingModule:
+    model, weights = build_model(config.model, labels.vectors, labels.graph, config.run.seed)
+    logger.info("%s; %.1f million parameters", weights, sum(p.numel() for p in model.parameters()) / 1e6)
+    description = Description(
+        names=list(train.names),
+        config=config_to_dict(config),
+        vectors=labels.vectors,
+        edge_index=None if labels.graph is None else labels.graph.edge_index,
+        edge_weight=None if labels.graph is None else labels.graph.edge_weight,
+        positives=train.positives.tolist(),
+        known=train.known.tolist(),
+        groups=label_groups(train, config.evaluation.groups, config.evaluation.given_groups),
+        rule=describe_rule(config.evaluation.groups),
+        thresholds=[0.5] * len(train.names),
+        version=version("mlgcn"),
+    )
+    return TrainingModule(
+        model,
+        build_loss(config.loss),
+        description,
+        config.optimizer,
+        config.data.augmentation,
+        config.run.seed,
+        train.images.image_id.tolist(),
+    )
+
+
+def _trainer(config: Config, run: RunDirectory, tracking: Tracking) -> L.Trainer:
+    settings = config.training
+    checkpoint = partial(ModelCheckpoint, run.checkpoints, enable_version_counter=False)
+    callbacks: list[Callback] = [
+        EarlyStopping(settings.monitor, patience=settings.patience, mode="max"),
+        EpochLines(),
+        SaveOnInterrupt(run.last),
+        SaveOnError(run.checkpoints / "error.ckpt"),
+        checkpoint(filename=run.best.stem, monitor=settings.monitor, mode="max", save_weights_only=True),
+        # After the best one, whose record it holds.
+        checkpoint(filename=run.last.stem),
+    ]
+    if sys.stdout.isatty():
+        callbacks.append(RichProgressBar())
+    return L.Trainer(
+        max_epochs=settings.epochs,
+        max_steps=settings.max_steps,
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        num_nodes=settings.num_nodes,
+        precision=resolve_precision(settings),  # type: ignore[arg-type]
+        accumulate_grad_batches=settings.accumulate,
+        gradient_clip_val=config.optimizer.clip,
+        log_every_n_steps=settings.log_every,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,  # the samplers know their rank
+        enable_progress_bar=sys.stdout.isatty(),
+        enable_model_summary=False,
+        callbacks=callbacks,
+        logger=tracking.loggers,
+    )
+
+
+def resolve_precision(settings: TrainingConfig) -> str:
+    """Lightning's name of the precision; "auto" is bf16-mixed where the hardware computes in it, else 32-true."""
+    if settings.precision != "auto":
+        return settings.precision
+    on_gpu = settings.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    capable = torch.cuda.is_bf16_supported(including_emulation=False) if on_gpu else _cpu_has_bfloat16()
+    precision = "bf16-mixed" if capable else "32-true"
+    logger.info("precision: %s", precision)
+    return precision
+
+
+def _cpu_has_bfloat16() -> bool:
+    # torch emulates bfloat16 on other processors, slower than float32.
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+@rank_zero_only
+def _write_start(config: Config, run: RunDirectory, table: LabelTable, method: str, labels: LabelKnowledge) -> None:
+    """Everything of a run that is known before training."""
+    run.path.mkdir(parents=True, exist_ok=True)
+    save_config(config, run.config)
+    packages = ("mlgcn", "torch", "torchvision", "lightning", "torch-geometric", "numpy")
+    environment = {package: version(package) for package in packages} | {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "threads": torch.get_num_threads(),
+        "command": " ".join(sys.argv),
+    }
+    run.environment.write_text(json.dumps(environment, indent=2))
+    report = split_report(table, method)
+    run.splits.write_text(json.dumps(report, indent=2))
+    for name, part in report["parts"].items():
+        logger.info("%s: %d images of %d patients", name, part["images"], part["patients"])
+    for warning in report["warnings"]:
+        logger.warning(warning)
+    labels.cooccurrence.save(run.cooccurrence)
+    save_vectors(labels.keyed, run.label_vectors)

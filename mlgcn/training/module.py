@@ -1,0 +1,142 @@
+"""The training and validation step."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lightning as L
+import torch
+import torch.distributed as dist
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from mlgcn.build import AUGMENTATION
+from mlgcn.checkpoint import KEY, Description, as_plain
+from mlgcn.config import OptimizerConfig
+from mlgcn.data.batch import Batch
+from mlgcn.data.dataset import UnreadableCount
+from mlgcn.data.transforms import augment, normalise
+from mlgcn.losses import MultiExpertLoss
+from mlgcn.metrics import multilabel_report
+from mlgcn.nn import MultiExpertGCN
+from mlgcn.seeding import torch_seed
+from mlgcn.training.optimizer import make_optimizer, make_schedule
+
+
+class DivergedError(RuntimeError):
+    """The loss is no longer a number; the message says where."""
+
+
+@dataclass
+class Shares:
+    """What one process has validated: scores and targets of its images, and the sum of their losses."""
+
+    scores: list[Tensor]
+    targets: list[Tensor]
+    loss: float = 0.0
+    images: int = 0
+
+
+class TrainingModule(L.LightningModule):
+    """Trains a model and measures it on the validation images.
+
+    Logs train/loss, train/classification, train/diversity and, for validation, val/loss, val/mAP, val/mAUC, val/mF1
+    and val/mAP_head, _medium, _tail.
+
+    Args:
+        model, loss: as built.
+        description: put into every checkpoint.
+        optimizer: settings of the optimiser.
+        augmentation: of the training images, by name.
+        seed: of augmentation and dropout.
+        train_ids: image ids of the training rows, to name those of a step that went wrong.
+    """
+
+    def __init__(
+        self,
+        model: MultiExpertGCN,
+        loss: MultiExpertLoss,
+        description: Description,
+        optimizer: OptimizerConfig,
+        augmentation: str = "none",
+        seed: int = 0,
+        train_ids: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        self.model, self.loss = model, loss
+        self.description, self.optimizer = description, optimizer
+        self.augmentation, self.seed, self.train_ids = augmentation, seed, train_ids
+        self.unreadable = UnreadableCount()
+        self.validated = Shares([], [])
+
+    def training_step(self, batch: Batch, index: int) -> Tensor | None:
+        self.unreadable.add(batch.unreadable)
+        if len(batch.rows) < 2:  # batch normalisation needs two
+            return None
+        # Streams by step, so that a resumed run draws what an uninterrupted one would.
+        key = (self.seed, AUGMENTATION, self.global_rank, self.trainer.current_epoch, index)
+        images = normalise(augment(batch.images, self.augmentation, *key))
+        with torch_seed(*key, 1):
+            terms = self.loss(self.model(_channels_last(images)), batch.targets)
+        values = {name: value.detach() for name, value in terms.items()}
+        self._check(values, batch)
+        self.log_dict({f"train/{name}": value for name, value in values.items()}, batch_size=len(batch.rows))
+        self.log("lr", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+        return terms["loss"]
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        self.unreadable.add(batch.unreadable)
+        if not len(batch.rows):
+            return
+        logits = self.model(_channels_last(normalise(batch.images)))
+        held = self.validated
+        held.scores.append(logits.mean(dim=0).sigmoid().float().cpu())
+        held.targets.append(batch.targets.cpu())
+        held.loss += float(self.loss(logits, batch.targets)["loss"]) * len(batch.rows)
+        held.images += len(batch.rows)
+
+    def on_validation_epoch_end(self) -> None:
+        shares, self.validated = _from_all(self.validated), Shares([], [])
+        if not sum(share.images for share in shares):
+            raise ValueError("no validation image could be read")
+        scores = torch.cat([part for share in shares for part in share.scores]).numpy()
+        targets = torch.cat([part for share in shares for part in share.targets]).numpy()
+        report = multilabel_report(
+            scores, targets, self.description.names, self.description.groups, self.description.rule
+        )
+        metrics = {name: report[name] for name in ("mAP", "mAUC", "mF1")}
+        metrics |= {f"mAP_{group}": values["mAP"] for group, values in report["groups"].items()}
+        metrics["loss"] = sum(share.loss for share in shares) / sum(share.images for share in shares)
+        # A metric without any defined label counts as the worst, so that monitoring never stumbles over it.
+        self.log_dict({f"val/{name}": 0.0 if value is None else value for name, value in metrics.items()})
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        optimizer = make_optimizer(self.parameters(), self.optimizer)
+        schedule = make_schedule(optimizer, self.optimizer, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[KEY] = as_plain(self.description)
+
+    def _check(self, values: dict[str, Tensor], batch: Batch) -> None:
+        wrong = [f"{name} {float(value)}" for name, value in values.items() if not math.isfinite(value)]
+        if wrong:
+            ids = [self.train_ids[row] for row in batch.rows.tolist()] if self.train_ids else batch.rows.tolist()
+            raise DivergedError(
+                f"the loss is not finite in epoch {self.current_epoch}, step {self.global_step}: {', '.join(wrong)}; "
+                f"learning rate {self.optimizers().param_groups[0]['lr']:.3g}; images {', '.join(map(str, ids))}"  # type: ignore[union-attr]
+            )
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+def _from_all(share: Shares) -> list[Shares]:
+    """What every process has validated, on each of them."""
+    if not dist.is_initialized():
+        return [share]
+    gathered: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(gathered, share)
+    return gathered

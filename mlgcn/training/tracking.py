@@ -1,0 +1,124 @@
+"""Where metrics go: metrics.csv, which is the truth, and Weights & Biases."""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pandas as pd
+import wandb
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+from mlgcn.config import Config, config_to_dict
+from mlgcn.run_directory import RunDirectory
+
+
+class Tracking:
+    """The loggers of a run, open from before training until after evaluation.
+
+    W&B runs in the mode of WANDB_MODE, or else as configured; offline it writes below the run's folder and needs no
+    account. Its run keeps one id across resumes.
+    Raises: ValueError if W&B is to be online but no login is stored, since it would ask for one.
+    """
+
+    def __init__(self, run: RunDirectory, config: Config) -> None:
+        self.csv = CsvLogger(run.metrics)
+        mode = os.environ.get("WANDB_MODE") or config.tracking.wandb
+        self.wandb = None if mode == "disabled" or rank_zero_only.rank else _wandb_run(run, config, mode)
+
+    @property
+    def loggers(self) -> list[Logger]:
+        """For Lightning's trainer."""
+        return (
+            [self.csv]
+            if self.wandb is None
+            else [self.csv, WandbLogger(experiment=self.wandb, save_dir=self.wandb.dir)]
+        )
+
+    def evaluation(self, report: Mapping[str, Any], figures: Mapping[str, Path]) -> None:
+        """Sends the final metrics, the table by label and the figures."""
+        if self.wandb is None:
+            return
+        overall = {f"test/{name}": report[name] for name in ("mAP", "mAUC", "mF1", "no_skill_mAP")}
+        groups = {f"test/mAP_{group}": values["mAP"] for group, values in report["groups"].items()}
+        self.wandb.summary.update({name: value for name, value in (overall | groups).items() if value is not None})
+        labels = pd.DataFrame(report["per_label"]).T.rename_axis("label").reset_index()
+        labels = labels.astype({column: float for column in labels if column not in ("label", "group")})
+        images = {f"figures/{name}": wandb.Image(str(path)) for name, path in figures.items()}
+        self.wandb.log({"test/per_label": wandb.Table(dataframe=labels), **images})
+
+    def finish(self) -> None:
+        """Closes the W&B run; what is offline stays below the run's folder, for `wandb sync`."""
+        if self.wandb is not None:
+            self.wandb.finish()
+            self.wandb = None
+
+
+class CsvLogger(Logger):
+    """Metrics by step in one CSV file, a row a step, which a resumed run goes on with.
+
+    Lightning's own logger starts the file anew when a run is resumed.
+    Columns: step, seconds since the run's first start, epoch, and the metrics as they come up.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.rows: dict[int, dict[str, float]] = {}
+        self.start = time.monotonic()
+        if path.is_file():
+            for row in pd.read_csv(path).to_dict("records"):
+                self.rows[int(row["step"])] = {key: value for key, value in row.items() if value == value}
+            self.start -= max((row["seconds"] for row in self.rows.values()), default=0)
+
+    @property
+    def name(self) -> str:
+        return "csv"
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the configuration has a file of its own."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        row = self.rows.setdefault(int(step or 0), {"step": int(step or 0)})
+        row |= {"seconds": round(time.monotonic() - self.start, 2), **metrics}
+
+    @rank_zero_only
+    def forget_after(self, step: int) -> None:
+        """Drops what was logged after a step that the run goes back to."""
+        self.rows = {at: row for at, row in self.rows.items() if at < step}
+
+    @rank_zero_only
+    def save(self) -> None:
+        if self.rows:
+            pd.DataFrame([self.rows[step] for step in sorted(self.rows)]).to_csv(self.path, index=False)
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        self.save()
+
+
+def _wandb_run(run: RunDirectory, config: Config, mode: str) -> wandb.Run:
+    if mode == "online" and not wandb.api.api_key:
+        raise ValueError("tracking.wandb is online, but no W&B login is stored: run `wandb login`, or use offline")
+    if not run.wandb_id.is_file():
+        run.wandb_id.write_text(uuid4().hex[:8])
+    return wandb.init(
+        project=config.tracking.project,
+        name=config.tracking.name or run.path.name,
+        id=run.wandb_id.read_text().strip(),
+        dir=run.path,
+        mode=mode,  # type: ignore[arg-type]
+        config=config_to_dict(config),
+        resume="allow" if mode == "online" else None,  # offline it would only warn; the id is what counts
+        settings=wandb.Settings(silent=True, console="off"),
+    )
