@@ -18,7 +18,7 @@ PAIRS_AT_ONCE = 1024  # their vectors stay in the cache
 Residuals = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray | sparse.csr_array, float]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GloveResult:
     """A fitted GloVe model; row i belongs to row and column i of the counts.
 

@@ -36,12 +36,14 @@ def load_vectors(path: str | Path, names: Sequence[str] | None = None) -> KeyedV
         path: a text file with or without word2vec's header line. Of a repeated token the first row counts.
         names: return exactly these rows in this order. A name that the file lacks gets the mean of its words' vectors;
             words are runs of letters and digits. A name or word that the file lacks is looked up in lower case.
-    Raises: ValueError on a file of another format, a row of another size, repeated names, and words that the file
-        lacks, all of them listed.
+    Raises: ValueError on a file of another format, a row of another size, no names or repeated ones, and words that
+        the file lacks, all of them listed.
     """
     if names is None:
         found = _read(Path(path), None)
         return _keyed(list(found), list(found.values()))
+    if not names:
+        raise ValueError("names are empty; None returns every row")
     if len(set(names)) < len(names):
         raise ValueError(f"names repeat: {sorted({name for name in names if list(names).count(name) > 1})[:5]}")
     wanted = {form for name in names for text in (name, *_words(name)) for form in (text, text.lower())}

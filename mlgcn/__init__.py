@@ -1,10 +1,14 @@
 """Long-tailed multi-label classification of chest X-rays with experts and label graphs."""
 
 import importlib
+import warnings
 from importlib.metadata import version
 from typing import Any
 
 __version__ = version("mlgcn")
+# torch_geometric compiles a few functions with it when imported.
+warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated", category=FutureWarning)
+
 __all__ = ["Predictor", "__version__"]
 
 

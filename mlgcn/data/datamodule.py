@@ -44,6 +44,12 @@ class ImageDataModule(L.LightningDataModule):
             ImageDataset(table.split(name), image_size, cache, skip_unreadable) for name in ("train", "val")
         )
 
+    @property
+    def train_batches(self) -> int:
+        """Training batches of an epoch for each process."""
+        images = len(self.make_sampler(*self._place()))
+        return max(1, images // self.batch_size)
+
     def train_dataloader(self) -> StatefulDataLoader:
         sampler = self.make_sampler(*self._place())
         # A last batch of one image would break batch normalisation.

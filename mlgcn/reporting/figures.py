@@ -14,21 +14,21 @@ import seaborn as sns
 from matplotlib import style as plot_style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, LogLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from mlgcn.metrics.ranking import PositiveRanks, rank_positives
 from mlgcn.predictions import Predictions
-from mlgcn.reporting.placement import INK, name_points
 from mlgcn.reporting.tables import by_frequency, number
 
 # Paul Tol's high-contrast scheme: distinct for every kind of colour vision and in grey. The page uses the same.
 GROUP_COLOURS = {"head": "#004488", "medium": "#DDAA33", "tail": "#BB5566"}
 GROUP_MARKERS = {"head": "o", "medium": "s", "tail": "^"}
-MUTED = "#6B6B6B"
+INK, MUTED = "#222222", "#6B6B6B"
 WIDTH = 10.0
 DASHES = (0, (4, 2))
-MOST_PANELS = 60
+MOST_DRAWN = 60
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -84,7 +84,7 @@ def precision_recall_figure(predictions: Predictions, report: dict[str, Any]) ->
 
     The area under the stepped curve is the AP. Above 60 labels the 60 most frequent are drawn.
     """
-    names = by_frequency(report)[:MOST_PANELS]
+    names = by_frequency(report)[:MOST_DRAWN]
     columns = min(5, len(names))
     rows = -(-len(names) // columns)
     figure = Figure(figsize=(WIDTH, 1.7 * rows + 0.6), layout="constrained")
@@ -109,40 +109,24 @@ def precision_recall_figure(predictions: Predictions, report: dict[str, Any]) ->
 
 @styled
 def frequency_figure(report: dict[str, Any], train_positives: Mapping[str, int] | None = None) -> Figure:
-    """AP of each label against its number of training images, with a stem down to no skill.
+    """A row for each label, from frequent to rare: its training images on a log axis, beside its AP over no skill.
 
-    Without train_positives the positives of the evaluated images stand on the axis. Labels without a defined AP are
-    left out; a label that training never saw stands at the left edge, marked 0.
+    Without train_positives the positives of the evaluated images are drawn. Above 60 labels the 60 most frequent are.
     """
-    labels = {name: label for name, label in report["per_label"].items() if label["AP"] is not None}
-    counts = {name: labels[name]["positives"] if train_positives is None else train_positives[name] for name in labels}
-    figure = Figure(figsize=(WIDTH, 5.6), layout="constrained")
-    axis = figure.subplots()
-    # A log axis has no 0: it goes half a decade left of the rarest label.
-    rarest = min([count for count in counts.values() if count], default=1)
-    zero = 0.3 * rarest
-    x = {name: counts[name] or zero for name in labels}
-    for group, colour in GROUP_COLOURS.items():
-        members = [name for name in labels if labels[name]["group"] == group]
-        ap, floor = ([labels[name][key] for name in members] for key in ("AP", "prevalence"))
-        at = [x[name] for name in members]
-        axis.vlines(at, floor, ap, color=colour, linewidth=1.1, alpha=0.55)
-        axis.scatter(at, floor, marker="_", s=60, color=INK, linewidth=1.1, zorder=3)
-        axis.scatter(at, ap, marker=GROUP_MARKERS[group], s=34, color=colour, zorder=4, label=f"{group} ({len(at)})")
-    axis.scatter([], [], marker="_", s=60, color=INK, linewidth=1.1, label="no skill (prevalence)")
-    top = 1.15 * max((label["AP"] for label in labels.values()), default=1)
-    axis.set(xscale="log", ylim=(0, min(1, top)), ylabel="average precision", xlabel=_frequency_label(train_positives))
-    axis.margins(x=0.05)
-    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.xaxis.set_major_formatter(
-        lambda count, _: f"{count:,.0f}" if count >= rarest or zero not in x.values() else ""
-    )
-    axis.xaxis.set_minor_locator(FixedLocator([zero] if zero in x.values() else []))
-    axis.xaxis.set_minor_formatter("0")
-    axis.grid(True)
-    axis.legend(loc="upper left")
-    points = {name: (x[name], label["AP"], label["prevalence"]) for name, label in labels.items()}
-    name_points(axis, points, {name: _short(name, 30) for name in labels})
+    labels = report["per_label"]
+    counts = train_positives or {name: label["positives"] for name, label in labels.items()}
+    names = sorted(labels, key=lambda name: -counts[name])[:MOST_DRAWN]
+    figure = Figure(figsize=(WIDTH, 0.235 * len(names) + 1.0), layout=ConstrainedLayoutEngine(wspace=0.05))
+    frequency, precision = figure.subplots(1, 2, sharey=True, width_ratios=[1, 1.8])
+    _frequency_bars(frequency, [(counts[name], labels[name]["group"]) for name in names])
+    _precision_points(precision, [labels[name] for name in names])
+    cut = f" ({len(names)} of {len(labels)} labels)" if len(names) < len(labels) else ""
+    frequency.set_xlabel(f"{'training' if train_positives else 'evaluated'} images with the label{cut}")
+    frequency.set_yticks(range(len(names)), [_short(name, 30) for name in names], color=INK)
+    frequency.set_ylim(len(names) - 0.4, -0.6)
+    for axis in (frequency, precision):
+        axis.tick_params(axis="y", length=0)
+    figure.legend(*precision.get_legend_handles_labels(), loc="outside upper left", ncols=4)
     return figure
 
 
@@ -156,7 +140,7 @@ def cooccurrence_figure(counts: pd.DataFrame) -> Figure:
     totals = pd.Series(np.diag(counts), index=counts.index)
     order = totals.sort_values(ascending=False, kind="stable").index
     conditional = counts.loc[order, order].div(totals[order].where(totals[order] > 0), axis=0)
-    named = len(order) <= MOST_PANELS
+    named = len(order) <= MOST_DRAWN
     cells = min(8.0, max(1.5, 0.3 * len(order)))
     figure = Figure(figsize=(cells + 3.0, cells + 1.6), layout="constrained")
     axis = figure.subplots()
@@ -265,9 +249,35 @@ def _precision_recall(axis: Axes, name: str, label: dict[str, Any], rank: Positi
     axis.text(0.97, 0.93, f"AP {number(label['AP'])}", ha="right", va="top", color=INK, fontsize=8.5)
 
 
-def _frequency_label(train_positives: Mapping[str, int] | None) -> str:
-    where = "evaluated" if train_positives is None else "training"
-    return f"{where} images positive for the label (logarithmic)"
+def _frequency_bars(axis: Axes, rows: list[tuple[int, str]]) -> None:
+    """A bar for each count and group, with its number; on a log axis bars start at 1."""
+    for row, (count, group) in enumerate(rows):
+        axis.barh(row, count, height=0.62, color=GROUP_COLOURS[group])
+        axis.annotate(
+            f"{count:,}", (max(count, 1), row), xytext=(3, 0), textcoords="offset points", va="center", fontsize=7,
+            color=MUTED,
+        )  # fmt: skip
+    # The room on the right is for the numbers.
+    axis.set_xlim(1, 3 * max([10, *(count for count, _ in rows)]))
+    axis.set_xscale("log")
+    axis.xaxis.set_major_formatter("{x:,.0f}")
+    axis.grid(True, axis="x")
+
+
+def _precision_points(axis: Axes, rows: list[dict[str, Any]]) -> None:
+    """Each label's AP, joined to its prevalence."""
+    for group, colour in GROUP_COLOURS.items():
+        at = [row for row, label in enumerate(rows) if label["group"] == group and label["AP"] is not None]
+        ap, no_skill = ([rows[row][key] for row in at] for key in ("AP", "prevalence"))
+        axis.hlines(at, no_skill, ap, color=colour, linewidth=2, alpha=0.45)
+        axis.scatter(no_skill, at, marker="|", s=70, color=INK, linewidth=1.2, zorder=3)
+        axis.scatter(ap, at, marker=GROUP_MARKERS[group], s=38, color=colour, zorder=4, label=group)
+    axis.scatter([], [], marker="|", s=70, color=INK, linewidth=1.2, label="no skill (prevalence)")
+    for row, label in enumerate(rows):
+        if label["AP"] is None:
+            axis.text(0.01, row, "no positive to find", va="center", fontsize=7.5, color=MUTED)
+    axis.set(xlim=(0, 1), xlabel="average precision")
+    axis.grid(True)
 
 
 def _percentages(conditional: pd.DataFrame) -> np.ndarray:

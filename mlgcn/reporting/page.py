@@ -22,8 +22,8 @@ from mlgcn.reporting.tables import by_frequency, number, summary_rows, undefined
 from mlgcn.run_directory import EvaluationFiles, RunDirectory
 
 CAPTIONS = {
-    "frequency": "How well each label is recognised against how often it occurs; the stem is what it gains over "
-    "a model that knows nothing.",
+    "frequency": "How often each label occurs and how well it is recognised; the bar up to the point is what the "
+    "model gains over knowing nothing.",
     "precision_recall": "How many of the images called positive are right (precision) as more of the true ones are "
     "found (recall); the shaded area is the average precision, the dashed line is guessing.",
     "training": "Losses and validation metrics as training went on; pale lines are single values under their running "

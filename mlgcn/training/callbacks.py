@@ -65,7 +65,7 @@ class SaveOnError(Callback):
 class EpochLines(Callback):
     """One line an epoch: losses, validation metrics, time."""
 
-    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self.start = time.monotonic()
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -73,6 +73,7 @@ class EpochLines(Callback):
         values = "  ".join(f"{label} {shown[name]:.3f}" for name, label in SHOWN.items() if name in shown)
         seconds = time.monotonic() - self.start
         logger.info("epoch %d/%d  %s  %.0f s", trainer.current_epoch + 1, trainer.max_epochs or 0, values, seconds)
+        self.start += seconds
 
 
 SHOWN = {

@@ -81,6 +81,7 @@ def _module(config: Config, train: LabelTable, labels: LabelKnowledge) -> Traini
         config.optimizer,
         config.data.augmentation,
         config.run.seed,
+        config.training.log_every,
         train.images.image_id.tolist(),
     )
 
@@ -108,7 +109,6 @@ def _trainer(config: Config, run: RunDirectory, tracking: Tracking) -> L.Trainer
         precision=resolve_precision(settings),  # type: ignore[arg-type]
         accumulate_grad_batches=settings.accumulate,
         gradient_clip_val=config.optimizer.clip,
-        log_every_n_steps=settings.log_every,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # the samplers know their rank
         enable_progress_bar=sys.stdout.isatty(),

@@ -50,6 +50,7 @@ class TrainingModule(L.LightningModule):
         optimizer: settings of the optimiser.
         augmentation: of the training images, by name.
         seed: of augmentation and dropout.
+        log_every: steps between two rows of training losses.
         train_ids: image ids of the training rows, to name those of a step that went wrong.
     """
 
@@ -61,12 +62,14 @@ class TrainingModule(L.LightningModule):
         optimizer: OptimizerConfig,
         augmentation: str = "none",
         seed: int = 0,
+        log_every: int = 10,
         train_ids: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.model, self.loss = model, loss
         self.description, self.optimizer = description, optimizer
-        self.augmentation, self.seed, self.train_ids = augmentation, seed, train_ids
+        self.augmentation, self.seed = augmentation, seed
+        self.log_every, self.train_ids = log_every, train_ids
         self.unreadable = UnreadableCount()
         self.validated = Shares([], [])
 
@@ -81,8 +84,7 @@ class TrainingModule(L.LightningModule):
             terms = self.loss(self.model(_channels_last(images)), batch.targets)
         values = {name: value.detach() for name, value in terms.items()}
         self._check(values, batch)
-        self.log_dict({f"train/{name}": value for name, value in values.items()}, batch_size=len(batch.rows))
-        self.log("lr", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+        self._log_step({f"train/{name}": value for name, value in values.items()})
         return terms["loss"]
 
     def validation_step(self, batch: Batch, index: int) -> None:
@@ -113,11 +115,33 @@ class TrainingModule(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = make_optimizer(self.parameters(), self.optimizer)
-        schedule = make_schedule(optimizer, self.optimizer, int(self.trainer.estimated_stepping_batches))
+        schedule = make_schedule(optimizer, self.optimizer, self._total_steps())
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _total_steps(self) -> int:
+        """Optimiser steps of the whole run.
+
+        Not trainer.estimated_stepping_batches: it builds the loader before a resumed run has restored where in the
+        epoch it was, and that is then never restored.
+        """
+        batches = self.trainer.datamodule.train_batches  # type: ignore[attr-defined]
+        steps = (self.trainer.max_epochs or 1) * math.ceil(batches / self.trainer.accumulate_grad_batches)
+        return min(steps, self.trainer.max_steps) if self.trainer.max_steps > 0 else steps
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[KEY] = as_plain(self.description)
+
+    def _log_step(self, values: dict[str, Tensor]) -> None:
+        # Lightning would write the row only after the hook in which an interrupted run saves itself and stops.
+        self.log_dict(values, logger=False, batch_size=1)
+        if self.global_step % self.log_every == 0:
+            row = {name: float(value) for name, value in values.items()} | {"lr": self._lr, "epoch": self.current_epoch}
+            for logger in self.loggers:
+                logger.log_metrics(row, self.global_step)
+
+    @property
+    def _lr(self) -> float:
+        return self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
 
     def _check(self, values: dict[str, Tensor], batch: Batch) -> None:
         wrong = [f"{name} {float(value)}" for name, value in values.items() if not math.isfinite(value)]
@@ -125,7 +149,7 @@ class TrainingModule(L.LightningModule):
             ids = [self.train_ids[row] for row in batch.rows.tolist()] if self.train_ids else batch.rows.tolist()
             raise DivergedError(
                 f"the loss is not finite in epoch {self.current_epoch}, step {self.global_step}: {', '.join(wrong)}; "
-                f"learning rate {self.optimizers().param_groups[0]['lr']:.3g}; images {', '.join(map(str, ids))}"  # type: ignore[union-attr]
+                f"learning rate {self._lr:.3g}; images {', '.join(map(str, ids))}"
             )
 
 

@@ -17,6 +17,9 @@ from mlgcn.config import Config, config_to_dict
 from mlgcn.run_directory import RunDirectory
 
 
+SECONDS_BETWEEN_WRITES = 10
+
+
 class Tracking:
     """The loggers of a run, open from before training until after evaluation.
 
@@ -62,14 +65,15 @@ class CsvLogger(Logger):
     """Metrics by step in one CSV file, a row a step, which a resumed run goes on with.
 
     Lightning's own logger starts the file anew when a run is resumed.
-    Columns: step, seconds since the run's first start, epoch, and the metrics as they come up.
+    Columns: step, seconds since the run's first start, epoch, and the metrics as they come up. The file is written
+    every few seconds, after validation, and when training ends or is stopped.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
         self.rows: dict[int, dict[str, float]] = {}
-        self.start = time.monotonic()
+        self.start = self.saved = time.monotonic()
         if path.is_file():
             for row in pd.read_csv(path).to_dict("records"):
                 self.rows[int(row["step"])] = {key: value for key, value in row.items() if value == value}
@@ -91,6 +95,8 @@ class CsvLogger(Logger):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         row = self.rows.setdefault(int(step or 0), {"step": int(step or 0)})
         row |= {"seconds": round(time.monotonic() - self.start, 2), **metrics}
+        if time.monotonic() - self.saved > SECONDS_BETWEEN_WRITES:
+            self.save()
 
     @rank_zero_only
     def forget_after(self, step: int) -> None:
@@ -101,6 +107,7 @@ class CsvLogger(Logger):
     def save(self) -> None:
         if self.rows:
             pd.DataFrame([self.rows[step] for step in sorted(self.rows)]).to_csv(self.path, index=False)
+        self.saved = time.monotonic()
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis.strategies import integers as whole_numbers
 from hypothesis.strategies import lists, none, sampled_from
 from scipy import sparse
@@ -34,6 +34,7 @@ def label_counts():
     sentences=lists(lists(sampled_from(VOCABULARY), max_size=6), min_size=1, max_size=5).filter(any),
     window=none() | whole_numbers(1, 7),
 )
+@settings(deadline=None)
 def test_pairs_are_counted_as_two_loops_count_them(sentences, window):
     expected = np.zeros((4, 4))
     for sentence in sentences:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from gensim.models import KeyedVectors
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
 from hypothesis.strategies import characters, floats, lists, text
 
@@ -27,6 +27,7 @@ def glove_file(tmp_path):
     tokens=lists(TOKENS, min_size=1, max_size=5, unique=True),
     matrix=arrays(np.float32, (5, 3), elements=floats(width=32, allow_nan=False, allow_infinity=False)),
 )
+@settings(deadline=None)
 def test_saved_vectors_come_back_to_the_last_bit(tmp_path_factory, tokens, matrix):
     path = tmp_path_factory.mktemp("vectors") / "vectors.txt"
     vectors = KeyedVectors(3)
@@ -62,7 +63,9 @@ def test_all_missing_words_are_listed(glove_file):
         load_vectors(glove_file, ["Edema", "Hernia", "Pleural Lung", "Lung effusion", "+"])
 
 
-def test_repeated_names_are_refused(glove_file):
+def test_repeated_or_no_names_are_refused(glove_file):
+    with pytest.raises(ValueError, match="names are empty"):
+        load_vectors(glove_file, [])
     with pytest.raises(ValueError, match=r"names repeat: \['the'\]"):
         load_vectors(glove_file, ["the", "Edema", "the"])
 

@@ -1,11 +1,10 @@
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis.extra.numpy import array_shapes, arrays
 from hypothesis.strategies import floats, integers, sampled_from
 from torch_geometric.nn import GCNConv
@@ -15,7 +14,6 @@ from mlgcn.graph import cooccurrence, dense, label_graph, propagation
 TABLES = arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=7), elements=sampled_from([0.0, 1.0, np.nan]))
 THRESHOLDS = floats(0, 1) | sampled_from([1 / 3, 0.4, 0.5])
 VARIANTS = sampled_from(["paper", "released", "identity"])
-NIH = Path(__file__).parents[3] / "shared/data/nih/Data_Entry_2017_v2020.csv.gz"
 
 
 def quiet_graph(values, *options):
@@ -55,6 +53,7 @@ def plain_propagation(adjacency):
 
 
 @given(values=TABLES, threshold=THRESHOLDS, reweight=floats(0, 1), variant=VARIANTS)
+@settings(deadline=None)
 def test_the_adjacency_equals_its_equations(values, threshold, reweight, variant):
     data = quiet_graph(values, threshold, reweight, variant)
     expected = plain_adjacency(values, threshold, reweight, variant)
@@ -64,6 +63,7 @@ def test_the_adjacency_equals_its_equations(values, threshold, reweight, variant
 
 
 @given(values=TABLES, threshold=THRESHOLDS, reweight=sampled_from([0.0, 0.2, 0.7, 1.0]), variant=VARIANTS)
+@settings(deadline=None)
 def test_a_graph_convolution_multiplies_with_the_normalised_transpose(values, threshold, reweight, variant):
     data = quiet_graph(values, threshold, reweight, variant)
     rng = np.random.default_rng(0)
@@ -77,6 +77,7 @@ def test_a_graph_convolution_multiplies_with_the_normalised_transpose(values, th
 
 
 @given(values=TABLES, seed=integers(0, 99), variant=VARIANTS)
+@settings(deadline=None)
 def test_reordered_labels_give_the_reordered_graph(values, seed, variant):
     order = np.random.default_rng(seed).permutation(values.shape[1])
     here, there = (dense(quiet_graph(table, 0.4, 0.2, variant)) for table in (values, values[:, order]))
@@ -84,6 +85,7 @@ def test_reordered_labels_give_the_reordered_graph(values, seed, variant):
 
 
 @given(values=TABLES, times=integers(2, 4), threshold=THRESHOLDS)
+@settings(deadline=None)
 def test_repeated_images_leave_the_graph_as_it_is(values, times, threshold):
     once, often = (dense(quiet_graph(np.tile(values, (n, 1)), threshold)) for n in (1, times))
     np.testing.assert_array_equal(often, once)
@@ -147,9 +149,9 @@ def test_settings_out_of_range_are_refused(options, message):
         label_graph(cooccurrence(np.eye(3)), **options)
 
 
-@pytest.mark.skipif(not NIH.exists(), reason="the NIH label table is not in ../shared/data")
-def test_the_graph_of_nih_has_two_edges():
-    findings = pd.read_csv(NIH)["Finding Labels"].str.get_dummies("|").drop(columns="No Finding")
+def test_the_graph_of_nih_has_two_edges(nih_table):
+    rows = pd.read_csv(nih_table / "Data_Entry_2017_v2020.csv.gz")
+    findings = rows["Finding Labels"].str.get_dummies("|").drop(columns="No Finding")
     assert len(findings.columns) == 14
     with pytest.warns(UserWarning, match="11 labels without an edge") as caught:
         data = label_graph(cooccurrence(findings.to_numpy(), list(findings)))

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis.extra.numpy import array_shapes, arrays
 from hypothesis.strategies import integers, sampled_from
 
@@ -24,6 +24,7 @@ def conditional(values):
 
 
 @given(values=TABLES)
+@settings(deadline=None)
 def test_counts_and_conditional_probabilities_equal_their_definitions(values):
     found = cooccurrence(values)
     size = values.shape[1]
@@ -36,6 +37,7 @@ def test_counts_and_conditional_probabilities_equal_their_definitions(values):
 
 
 @given(values=TABLES, seed=integers(0, 99))
+@settings(deadline=None)
 def test_reordered_labels_give_reordered_counts(values, seed):
     order = np.random.default_rng(seed).permutation(values.shape[1])
     here, there = cooccurrence(values), cooccurrence(values[:, order])
@@ -44,6 +46,7 @@ def test_reordered_labels_give_reordered_counts(values, seed):
 
 
 @given(values=TABLES, times=integers(2, 4))
+@settings(deadline=None)
 def test_repeated_images_leave_the_conditional_probabilities_as_they_are(values, times):
     once, often = cooccurrence(values), cooccurrence(np.tile(values, (times, 1)))
     np.testing.assert_array_equal(often.counts, times * once.counts)

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from mlgcn.data.phantom.canvas import Array, Canvas
 
+Curve = Callable[[Any], Any]  # from numbers or arrays to the same
 AIR = 0.66  # density that a full lung takes away from soft tissue
 
 
@@ -46,9 +48,9 @@ class Lung:
     side: int  # 1 where lateral means a larger x, else -1
     apex: float
     base: float  # height of the dome
-    medial: Callable[[Array], Array]  # x of the medial border at heights y
-    lateral: Callable[[Array], Array]
-    dome: Callable[[Array], Array]  # y of the diaphragm at x
+    medial: Curve  # x of the medial border at heights y
+    lateral: Curve
+    dome: Curve  # y of the diaphragm at x
     hilum: tuple[float, float]
 
     def point(self, across: float, down: float) -> tuple[float, float]:
@@ -89,8 +91,8 @@ class Thorax:
     bone: Array
     lungs: list[Lung]
     places: dict[str, tuple[float, float]]
-    heart_edge: Callable[[Array], Array]  # x of the border that faces the left lung, or the front
-    rib: Callable[[int, float, Array], Array]  # height of rib `number` on side -1 or 1 at x
+    heart_edge: Curve  # x of the border that faces the left lung, or the front
+    rib: Callable[[int, float, Any], Any]  # height of rib `number` on side -1 or 1 at x
     fine: Array = field(init=False)
     broad: Array = field(init=False)
     wires: Array = field(init=False)
@@ -116,9 +118,9 @@ def patient_build(rng: np.random.Generator) -> Build:
         apex=-0.74 + 0.04 * r[1],
         domes=[0.44 + 0.05 * r[2], 0.49 + 0.05 * r[2] + 0.02 * r[3]],
         curvature=1 + 0.25 * r[4],
-        mediastinum=0.105 + 0.012 * r[5],
-        heart_right=0.185 + 0.02 * r[6],
-        heart_left=0.42 + 0.04 * r[7],
+        mediastinum=0.105 + 0.018 * r[5],
+        heart_right=0.185 + 0.025 * r[6],
+        heart_left=0.42 + 0.055 * r[7],
         knob=0.055 + 0.02 * r[8],
         wall=0.13 + 0.05 * r[9],
         breast=max(0.0, 0.14 * r[10]),

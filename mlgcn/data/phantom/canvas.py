@@ -4,6 +4,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 Array = np.ndarray
 Window = tuple[slice, slice]
@@ -37,7 +38,7 @@ class Canvas:
             1 / self.scale
         )
 
-    def to_pixels(self, x: Array, y: Array) -> tuple[Array, Array]:
+    def to_pixels(self, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
         """Column and row, in pixels, of points of the body."""
         v = np.asarray(y) * self.scale + self.centre[1]
         u = np.asarray(x) * self.scale + self.centre[0] + self.lean * v
@@ -45,10 +46,15 @@ class Canvas:
 
     def window(self, left: float, right: float, top: float, bottom: float) -> Window:
         """Rows and columns that hold a box of the body; empty where the box lies outside the image."""
-        columns, rows = self.to_pixels([left, left, right, right], [top, bottom, top, bottom])
-        low = np.clip(np.floor([rows.min(), columns.min()]).astype(int), 0, self.size)
-        high = np.clip(np.ceil([rows.max(), columns.max()]).astype(int) + 1, 0, self.size)
-        return slice(low[0], high[0]), slice(low[1], high[1])
+        half, lean = self.size / 2, self.lean
+        # Plain numbers: this is called dozens of times a picture.
+        v0, v1 = (y * self.scale + self.centre[1] for y in (top, bottom))
+        u0, u1 = (x * self.scale + self.centre[0] for x in (left, right))
+        u0, u1 = u0 + min(lean * v0, lean * v1), u1 + max(lean * v0, lean * v1)
+        spans = (((v0 + 1) * half - 0.5, (v1 + 1) * half - 0.5), ((u0 + 1) * half - 0.5, (u1 + 1) * half - 0.5))
+        low, high = zip(*((math.floor(first), math.ceil(last) + 1) for first, last in spans), strict=True)
+        rows, columns = (slice(max(a, 0), max(b, 0)) for a, b in zip(low, high, strict=True))
+        return rows, columns
 
     def around(self, x: float, y: float, radius: float) -> tuple[Window, Array, Array]:
         """A window about a point, with the offsets from it: dx [h, w] and dy [h, 1]."""
@@ -66,7 +72,7 @@ class Canvas:
         """1 along distance 0, falling to 0 at `half_width` (at least 0.8 pixel)."""
         return np.maximum(1 - np.abs(distance) * np.float32(1 / max(half_width, 0.8 * self.pixel)), 0)
 
-    def add_lines(self, layer: Array, x: Array, y: Array, amount: Array | float = 1.0) -> None:
+    def add_lines(self, layer: Array, x: ArrayLike, y: ArrayLike, amount: Array | float = 1.0) -> None:
         """Adds thin lines, to be blurred later, through points [..., m]; amount broadcasts over [..., m - 1]."""
         columns, rows = self.to_pixels(np.asarray(x), np.asarray(y))
         dx, dy = np.diff(columns, axis=-1), np.diff(rows, axis=-1)
@@ -93,9 +99,12 @@ class Canvas:
 
     def blurred_lines(self, layer: Array, width: float) -> Array:
         """Lines of add_lines with a Gaussian profile of that width; their height is their amount."""
-        sigma = max(width * self.size / 2, COARSEST)
+        true = width * self.size / 2
+        sigma = max(true, COARSEST)
         kernel = blur_matrix(self.size, round(sigma, 3))
-        return (kernel @ layer @ kernel.T) * np.float32(math.sqrt(2 * math.pi) * sigma)
+        # A line finer than the pixels is drawn wider, and fainter: midway between keeping its height and its sum.
+        height = math.sqrt(2 * math.pi) * math.sqrt(sigma * true)
+        return (kernel @ layer @ kernel.T) * np.float32(height)
 
     def noise(self, rng: np.random.Generator, cells: int) -> Array:
         """Smooth noise of unit variance with about `cells` bumps across the image, the same at every size."""

@@ -4,20 +4,20 @@ import numpy as np
 
 from mlgcn.data.phantom.anatomy import Build, Lung, Thorax, bump
 from mlgcn.data.phantom.canvas import Array
-from mlgcn.data.phantom.sign_tools import Sign, choose_lung, choose_lungs, fill, rough_disc
+from mlgcn.data.phantom.sign_tools import Sign, choose_lung, choose_lungs, fill, own_side, rough_disc
 
 
 def enlarge_heart(build: Build, sign: Sign) -> None:
     """Cardiomegaly: the heart wider than half the chest."""
-    growth = sign.between(1.25, 1.6) + sign.uniform(-0.05, 0.05)
+    growth = sign.between(1.10, 1.55) + sign.uniform(-0.05, 0.05)
     build.heart_left *= growth
     build.heart_right *= growth
 
 
 def widen_mediastinum(build: Build, sign: Sign) -> None:
     """Enlarged cardiomediastinum."""
-    build.mediastinum += sign.between(0.03, 0.06)
-    build.widening = sign.between(0.05, 0.11)
+    build.mediastinum += sign.between(0.01, 0.05)
+    build.widening = sign.between(0.02, 0.10)
     build.heart_left *= 1.06
 
 
@@ -25,11 +25,10 @@ def pleural_effusion(thorax: Thorax, sign: Sign) -> None:
     """Fluid that blunts the costophrenic angle and climbs along the wall (meniscus)."""
     canvas = thorax.canvas
     for lung in choose_lungs(thorax, sign, both=0.45):
-        rise = sign.between(0.10, 0.42) * sign.uniform(0.8, 1.3)
+        rise = sign.between(-0.02, 0.45) * sign.uniform(0.8, 1.3)
         across = np.clip(lung.across(canvas), 0, 1.2)
-        level = np.float32(lung.base + 0.10 - rise) - np.float32(0.5 * rise + 0.08) * (across**3 - np.float32(0.2))
-        here = canvas.edge(across + np.float32(0.3)) if thorax.lateral else canvas.edge(lung.side * canvas.x)
-        fluid = canvas.edge(canvas.y - level, 0.05) * here
+        level = np.float32(lung.base + 0.20 - rise) - np.float32(0.5 * rise + 0.08) * (across**3 - np.float32(0.2))
+        fluid = canvas.edge(canvas.y - level, 0.05) * own_side(thorax, lung)
         fill(thorax, np.float32(0.97) * fluid)
         thorax.soft += np.float32(0.05) * fluid
 
@@ -37,21 +36,21 @@ def pleural_effusion(thorax: Thorax, sign: Sign) -> None:
 def pneumothorax(thorax: Thorax, sign: Sign) -> None:
     """The lung's edge as a fine white line, and beyond it air without any vessel."""
     canvas, lung = thorax.canvas, choose_lung(thorax, sign)
-    gap, drop = sign.between(0.13, 0.32), sign.between(0.08, 0.20)
+    gap, drop = sign.between(0.09, 0.33), sign.between(0.06, 0.22)
     top = lung.apex + drop
     medial, lateral = (edge.astype(np.float32) for edge in _collapsed(lung, canvas.y, gap, drop))
     inside = canvas.edge(lung.side * (lateral - canvas.x), 0.01) * canvas.edge(lung.side * (canvas.x - medial), 0.01)
     inside *= canvas.edge(canvas.y - np.float32(top), 0.01)
-    own = canvas.edge(canvas.x + 2) if thorax.lateral else canvas.edge(lung.side * canvas.x)
+    own = own_side(thorax, lung)
     free = own * (1 - inside)
     thorax.fine *= 1 - free
     thorax.broad *= 1 - free
     thorax.air *= 1 + np.float32(0.15) * free
-    fill(thorax, np.float32(sign.between(0.06, 0.18)) * own * inside)
+    fill(thorax, np.float32(sign.between(0.04, 0.18)) * own * inside)
     y = top + (lung.base + 0.1 - top) * np.linspace(0, 1, 48) ** 2
     medial, lateral = _collapsed(lung, y, gap, drop)
-    canvas.add_lines(thorax.fine, lateral, y, 0.30)
-    canvas.add_lines(thorax.fine, medial[:20], y[:20], 0.30)
+    canvas.add_lines(thorax.fine, lateral, y, 0.32)
+    canvas.add_lines(thorax.fine, medial[:20], y[:20], 0.32)
 
 
 def _collapsed(lung: Lung, y: Array, gap: float, drop: float) -> tuple[Array, Array]:
@@ -65,14 +64,14 @@ def pleural_thickening(thorax: Thorax, sign: Sign) -> None:
     """A smooth rind along the wall and over the apex."""
     canvas = thorax.canvas
     for lung in choose_lungs(thorax, sign, both=0.3):
-        thick = sign.between(0.055, 0.09)
-        depth = lung.side * (lung.lateral(canvas.y).astype(np.float32) - canvas.x)
-        cap = canvas.y - np.float32(lung.apex + 1.3 * thick)
-        here = canvas.edge(lung.side * canvas.x) if not thorax.lateral else np.float32(1)
-        rind = np.maximum(canvas.edge(thick - depth, 0.02), canvas.edge(-cap, 0.03))
-        rind *= canvas.edge(np.float32(lung.apex + sign.uniform(0.7, 1.0)) - canvas.y, 0.2) * here
+        thick = sign.between(0.06, 0.095)
+        _, lateral = _collapsed(lung, canvas.y, 0.0, 1.5 * thick)
+        rind = canvas.edge(lung.side * (canvas.x - lateral.astype(np.float32)) + np.float32(thick), 0.025)
+        rind = np.maximum(rind, canvas.edge(np.float32(lung.apex + 1.5 * thick) - canvas.y, 0.025))
+        outside = canvas.edge(lung.side * (canvas.x - lung.lateral(canvas.y).astype(np.float32)), 0.03)
+        rind *= canvas.edge(np.float32(lung.apex + sign.uniform(0.7, 1.0)) - canvas.y, 0.2) * own_side(thorax, lung)
         fill(thorax, np.float32(0.85) * rind)
-        thorax.soft += np.float32(0.06) * rind * canvas.edge(depth)
+        thorax.soft += np.float32(0.06) * rind * (1 - outside) * canvas.edge(canvas.y - np.float32(lung.apex))
 
 
 def pleural_plaques(thorax: Thorax, sign: Sign) -> None:
@@ -90,7 +89,7 @@ def pleural_plaques(thorax: Thorax, sign: Sign) -> None:
 def _plaque(thorax: Thorax, sign: Sign, x: float, y: float, wide: float, high: float, tilt: float) -> None:
     window, dx, dy = thorax.canvas.around(x, y, 1.3 * high)
     dx = dx - np.float32(tilt) * dy
-    bays = 0.22 * np.sin(dy / high * 7 + np.float32(sign.uniform(0, 6)))
+    bays = 0.14 * np.sin(dy / high * 5 + np.float32(sign.uniform(0, 6)))
     inside = thorax.canvas.edge(1 + bays - np.hypot(dx / wide, dy / high), 0.3)
     rim = np.float32(0.75) + np.float32(0.25) * np.hypot(dx / wide, dy / high)
     thorax.soft[window] += np.float32(sign.between(0.26, 0.40)) * inside * np.minimum(rim, 1)
@@ -106,17 +105,17 @@ def fracture(thorax: Thorax, sign: Sign) -> None:
         x = float(lung.point(place, 0.45)[0])
         y = float(thorax.rib(number, lung.side, x))
         slope = float(thorax.rib(number, lung.side, x + 0.02) - thorax.rib(number, lung.side, x - 0.02)) / 0.04
-        window, dx, dy = canvas.around(x, y, 0.13)
+        window, dx, dy = canvas.around(x, y, 0.15)
         along = dy - np.float32(slope) * dx
-        near = canvas.edge(0.045 - np.abs(along), 0.02) * canvas.edge(0.095 - np.abs(dx), 0.03)
+        near = canvas.edge(0.045 - np.abs(along), 0.02) * canvas.edge(0.115 - np.abs(dx), 0.03)
         thorax.bone[window] *= 1 - near
         shift = sign.between(0.035, 0.055)
         for end in (-1, 1):
-            band = np.abs(along - np.float32(end) * (np.float32(0.5 * shift) + np.float32(0.25) * end * dx))
-            piece = canvas.edge(0.024 - band, 0.012) * canvas.edge(end * dx - 0.012, 0.008)
-            piece *= canvas.edge(0.105 - end * dx, 0.02)
-            thorax.bone[window] += np.float32(0.26) * piece
-        thorax.soft[window] += np.float32(0.05) * bump(np.hypot(dx, dy) / 0.07)
+            band = np.abs(along - np.float32(end) * (np.float32(0.5 * shift) + np.float32(0.35) * end * dx))
+            piece = canvas.edge(0.031 - band, 0.012) * canvas.edge(end * dx - 0.014, 0.010)
+            piece *= canvas.edge(0.125 - end * dx, 0.04)
+            thorax.bone[window] += np.float32(0.20) * piece
+        thorax.soft[window] += np.float32(0.08) * bump(np.hypot(dx, dy) / 0.08)
 
 
 def hiatal_hernia(thorax: Thorax, sign: Sign) -> None:

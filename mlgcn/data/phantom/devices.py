@@ -34,9 +34,12 @@ def smooth(points: list[tuple[float, float]], steps: int = 10) -> tuple[Array, A
     return curve[:, 0], curve[:, 1]
 
 
-def _tube(thorax: Thorax, points: list[tuple[float, float]], amount: float, half_width: float = 0.0) -> None:
+def _tube(
+    thorax: Thorax, sign: Sign, points: list[tuple[float, float]], amount: float, half_width: float = 0.0
+) -> None:
     """A wire, or with a half width the two walls of a tube."""
     x, y = smooth(points)
+    amount *= sign.between(0.5, 1.0)  # some are hardly opaque
     if not half_width:
         thorax.canvas.add_lines(thorax.wires, x, y, amount)
         return
@@ -50,7 +53,7 @@ def endotracheal_tube(thorax: Thorax, sign: Sign) -> None:
     """Down the trachea to a few centimetres above the carina."""
     x, y = thorax.places["carina"]
     top = thorax.places["neck"][0]
-    _tube(thorax, [(top, -1.1), (0.5 * (top + x), -0.75), (x, y - sign.uniform(0.10, 0.2))], 0.36, 0.014)
+    _tube(thorax, sign, [(top, -1.1), (0.5 * (top + x), -0.75), (x, y - sign.uniform(0.10, 0.2))], 0.36, 0.014)
 
 
 def gastric_tube(thorax: Thorax, sign: Sign) -> None:
@@ -65,7 +68,7 @@ def gastric_tube(thorax: Thorax, sign: Sign) -> None:
         (x, y),
         (x + 0.12, y + 0.05),
     ]
-    _tube(thorax, points, sign.uniform(0.42, 0.55))
+    _tube(thorax, sign, points, sign.uniform(0.42, 0.55))
 
 
 def central_line(thorax: Thorax, sign: Sign) -> None:
@@ -77,7 +80,7 @@ def central_line(thorax: Thorax, sign: Sign) -> None:
     else:
         side, (x, y) = float(sign.rng.choice([-1, 1])), thorax.places["subclavian"]
         points = [(side * 0.8, y + 0.35), (side * x, y + 0.06), (side * 0.16, y - 0.03), (tip[0], -0.36), tip]
-    _tube(thorax, points, sign.uniform(0.42, 0.55))
+    _tube(thorax, sign, points, sign.uniform(0.42, 0.55))
 
 
 def pacemaker(thorax: Thorax, sign: Sign) -> None:
@@ -92,9 +95,9 @@ def pacemaker(thorax: Thorax, sign: Sign) -> None:
     thorax.soft[window] += np.float32(0.75) * case - np.float32(0.12) * inner
     heart, cava = thorax.places["heart"], thorax.places["cava"]
     way = [(x, y - 0.06), (0.5 * x, y - 0.20), (cava[0] + 0.03, -0.42), (cava[0], cava[1])]
-    _tube(thorax, [*way, (cava[0] + 0.02, heart[1] + 0.05), (heart[0] + 0.12, heart[1] + 0.13)], 0.6)
+    _tube(thorax, sign, [*way, (cava[0] + 0.02, heart[1] + 0.05), (heart[0] + 0.12, heart[1] + 0.13)], 0.6)
     if sign.rng.random() < 0.6:
-        _tube(thorax, [*way, (cava[0] - 0.03, heart[1] - 0.02), (cava[0] - 0.05, heart[1] - 0.09)], 0.6)
+        _tube(thorax, sign, [*way, (cava[0] - 0.03, heart[1] - 0.02), (cava[0] - 0.05, heart[1] - 0.09)], 0.6)
 
 
 def chest_tube(thorax: Thorax, sign: Sign) -> None:
@@ -103,7 +106,7 @@ def chest_tube(thorax: Thorax, sign: Sign) -> None:
     wall = float(lung.lateral(0.2))
     goal = lung.point(0.45, sign.uniform(0.12, 0.3))
     points = [(wall + lung.side * 0.25, 0.36), (wall - lung.side * 0.02, 0.2), lung.point(0.7, 0.5), goal]
-    _tube(thorax, points, 0.42, 0.016)
+    _tube(thorax, sign, points, 0.42, 0.016)
 
 
 def sternal_wires(thorax: Thorax, sign: Sign) -> None:
@@ -131,7 +134,7 @@ def electrodes(thorax: Thorax, sign: Sign) -> None:
         thorax.soft[window] += np.float32(0.45) * disc
         away = 1.15 if x > 0 else -1.15
         middle = (0.5 * (x + away) + sign.uniform(-0.1, 0.1), y + sign.uniform(0.1, 0.3))
-        _tube(thorax, [(x, y), middle, (away, y + sign.uniform(0.3, 0.7))], 0.32)
+        _tube(thorax, sign, [(x, y), middle, (away, y + sign.uniform(0.3, 0.7))], 0.32)
 
 
 _DEVICES = (endotracheal_tube, gastric_tube, central_line, pacemaker, chest_tube, sternal_wires, central_line)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlgcn.data.phantom.anatomy import Build, Lung, Thorax, bump, round_top
+from mlgcn.data.phantom.anatomy import Build, Curve, Lung, Thorax, bump, round_top
 from mlgcn.data.phantom.canvas import Array, Canvas
 
 APEX_X = 0.28  # distance of a lung's top from the midline
@@ -24,6 +24,7 @@ def frontal_thorax(canvas: Canvas, build: Build) -> Thorax:
     hidden = (0.62 + 0.2 * canvas.edge(-0.1 - canvas.y, 0.2)).astype(np.float32)
     air *= 1 - core * hidden
     depth = bump((canvas.y - np.float32(0.2)) / np.float32(0.35)) * bump((canvas.x - 0.08) / np.float32(0.3))
+    core *= canvas.edge(np.float32(build.domes[1] + 0.02) - canvas.y, 0.08)
     soft += core * (np.float32(0.10) + np.float32(0.10) * depth)
     thickness = 1 - 0.28 * (np.abs(canvas.x) / build.width) ** 3
     air *= np.float32(build.aeration) * np.minimum(thickness, 1).astype(np.float32)
@@ -78,7 +79,7 @@ def _aeration(canvas: Canvas, lung: Lung) -> Array:
     return air
 
 
-def _right_border(build: Build):
+def _right_border(build: Build) -> Curve:
     """Distance of the right border of heart and mediastinum from the midline, at heights y."""
 
     def border(y: Array) -> Array:
@@ -89,7 +90,7 @@ def _right_border(build: Build):
     return border
 
 
-def _left_border(build: Build):
+def _left_border(build: Build) -> Curve:
     """x of the left border: aortic knob, pulmonary trunk, left ventricle."""
 
     def border(y: Array) -> Array:
@@ -127,7 +128,8 @@ def _body(canvas: Canvas, build: Build) -> Array:
 
 def _abdomen(canvas: Canvas, build: Build, lungs: list[Lung]) -> Array:
     row = canvas.at_row(0.5)
-    dome = np.where(row < 0, lungs[0].dome(row), lungs[1].dome(row)).astype(np.float32)
+    right, left = (np.asarray(lung.dome(row), dtype=np.float32) for lung in lungs)
+    dome = np.where(row < 0, right, left)
     inside = canvas.edge(np.float32(build.width + 0.05) - np.abs(canvas.x), 0.05)
     return np.float32(0.16) * canvas.edge(canvas.y - dome, 0.05) * inside
 
@@ -169,7 +171,7 @@ def _rib_cage(canvas: Canvas, build: Build, lung: Lung) -> Array:
     return field
 
 
-def _rib_profile(canvas: Canvas, phase: Array, spacing: float) -> Array:
+def _rib_profile(canvas: Canvas, phase: Array, spacing: np.floating) -> Array:
     """A rib about every whole number: a flat band with denser margins."""
     away = np.abs(phase - np.rint(phase))
     half = np.float32(0.24)

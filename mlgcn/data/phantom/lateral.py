@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlgcn.data.phantom.anatomy import Build, Lung, Thorax, bump, round_top
+from mlgcn.data.phantom.anatomy import Build, Curve, Lung, Thorax, bump, round_top
 from mlgcn.data.phantom.canvas import Array, Canvas
 
 KNOB = (0.10, -0.36)
@@ -17,7 +17,7 @@ def lateral_thorax(canvas: Canvas, build: Build) -> Thorax:
     dome = lung.dome(canvas.at_row(0.5)).astype(np.float32)
     soft += np.float32(0.14) * canvas.edge(canvas.y - dome, 0.05)
     vessels = _great_vessels(canvas, build)
-    air *= (1 - np.float32(0.72) * heart) * (1 - np.float32(0.45) * vessels)
+    air *= (1 - np.float32(0.62) * heart) * (1 - np.float32(0.34) * vessels)
     air *= np.float32(build.aeration)
     soft += np.float32(0.08) * heart
     places = {
@@ -68,13 +68,13 @@ def _aeration(canvas: Canvas, lung: Lung) -> Array:
     return air * (np.float32(1.0) - np.float32(0.45) * canvas.edge(-0.52 - canvas.y, 0.3))
 
 
-def _heart(canvas: Canvas, build: Build):
+def _heart(canvas: Canvas, build: Build) -> tuple[Array, Curve]:
     """The heart against the sternum and the diaphragm, and the reach of its front border."""
     size = 0.5 * (build.heart_left + build.heart_right) / 0.30
     x, y = -0.19, 0.22 - 0.08 * (size - 1)
     dx, dy = canvas.x - np.float32(x), canvas.y - np.float32(y)
     along, across = 0.75 * dx + 0.66 * dy, 0.66 * dx - 0.75 * dy
-    heart = canvas.edge(1 - np.hypot(along / (0.36 * size), across / (0.30 * size)), 0.15)
+    heart = canvas.edge(1 - np.hypot(along / (0.38 * size), across / (0.31 * size)), 0.30)
 
     def reach(height: Array) -> Array:
         return -x + 0.30 * size * np.sqrt(np.maximum(1 - ((height - y) / 0.4) ** 2, 0.05))
@@ -86,14 +86,14 @@ def _great_vessels(canvas: Canvas, build: Build) -> Array:
     """Ascending aorta, arch and descending aorta."""
     wide = 0.045 + 0.35 * build.knob + 0.35 * (build.mediastinum - 0.105) + 0.3 * build.widening
     dx, dy = canvas.x - np.float32(KNOB[0]), canvas.y - np.float32(KNOB[1] + 0.13)
-    arch = canvas.edge(wide - np.abs(np.hypot(dx, dy) - 0.16), 0.03) * canvas.edge(-dy, 0.04)
+    arch = canvas.edge(wide - np.abs(np.hypot(dx, dy) - 0.16), 0.05) * canvas.edge(-dy, 0.04)
     window = canvas.y - np.float32(KNOB[1] + 0.13)
     bow = build.tortuous * bump((canvas.y - 0.12) / 0.28)
-    down = canvas.edge(wide - np.abs(canvas.x - (KNOB[0] + 0.16 + bow).astype(np.float32)), 0.03)
-    front = canvas.edge(1.4 * wide - np.abs(canvas.x - np.float32(KNOB[0] - 0.18)), 0.04)
+    down = canvas.edge(wide - np.abs(canvas.x - (KNOB[0] + 0.16 + bow).astype(np.float32)), 0.06)
+    front = canvas.edge(1.4 * wide - np.abs(canvas.x - np.float32(KNOB[0] - 0.18)), 0.08)
     down *= canvas.edge(window, 0.04)
     front *= canvas.edge(window, 0.04) * canvas.edge(0.05 - canvas.y, 0.2)
-    return np.maximum(np.maximum(arch, np.float32(0.8) * down), front)
+    return np.maximum(np.maximum(arch, np.float32(0.7) * down), front)
 
 
 def _body(canvas: Canvas, build: Build, lung: Lung) -> Array:
@@ -119,7 +119,7 @@ def _spine_x(build: Build, y: Array) -> Array:
 def _rib(build: Build, number: int, x: Array) -> Array:
     """Height of a rib, which runs down from the spine to the front."""
     start = build.apex + build.rib_spacing * (number - 0.8 + 0.4 * build.rib_phase)
-    return start + 0.42 * (0.5 - x) ** 1.2 if np.isscalar(x) else start + 0.42 * np.maximum(0.5 - x, 0) ** 1.2
+    return start + 0.42 * np.maximum(0.5 - x, 0) ** 1.2
 
 
 def _bones(canvas: Canvas, build: Build, lung: Lung) -> Array:
@@ -130,12 +130,12 @@ def _bones(canvas: Canvas, build: Build, lung: Lung) -> Array:
     ribs = canvas.edge((np.float32(0.22) - away) * spacing, 0.015)
     ribs *= canvas.edge(lung.lateral(canvas.y).astype(np.float32) + 0.05 - canvas.x, 0.03)
     ribs *= canvas.edge(canvas.x - np.float32(0.02) - lung.medial(canvas.y).astype(np.float32), 0.2)
-    bone = np.float32(0.55 * build.rib_strength) * ribs * canvas.edge(0.75 - canvas.y, 0.4)
+    bone = np.float32(0.7 * build.rib_strength) * ribs * canvas.edge(0.75 - canvas.y, 0.4)
     centre = _spine_x(build, canvas.y).astype(np.float32)
     step = 0.125 + 0.02 * canvas.y
     gap = np.abs(canvas.y / step - np.rint(canvas.y / step))
     block = canvas.edge(0.085 - np.abs(canvas.x - centre), 0.02)
-    bone += block * (np.float32(0.15) - np.float32(0.09) * canvas.edge((gap - 0.40) * step, 0.01))
+    bone += block * (np.float32(0.13) - np.float32(0.08) * canvas.edge((gap - 0.40) * step, 0.01))
     bone += np.float32(0.10) * canvas.edge(0.03 - np.abs(canvas.x - centre - np.float32(0.15)), 0.03)
     sternum = canvas.x - lung.medial(canvas.y).astype(np.float32) + np.float32(0.035)
     bone += np.float32(0.16) * canvas.ridge(sternum, 0.035) * canvas.edge(0.22 - np.abs(canvas.y + 0.18), 0.05)

@@ -4,7 +4,7 @@ import numpy as np
 
 from mlgcn.data.phantom.anatomy import Build, Lung, Thorax, bump
 from mlgcn.data.phantom.canvas import Array
-from mlgcn.data.phantom.sign_tools import Sign, choose_lung, choose_lungs, cloud, fill, rough_disc
+from mlgcn.data.phantom.sign_tools import Sign, choose_lung, choose_lungs, cloud, fill, own_side, rough_disc
 
 
 def lung_opacity(thorax: Thorax, sign: Sign) -> None:
@@ -12,7 +12,7 @@ def lung_opacity(thorax: Thorax, sign: Sign) -> None:
     lung = choose_lung(thorax, sign)
     x, y = lung.point(sign.uniform(0.35, 0.7), sign.uniform(0.4, 0.85))
     radii = (sign.uniform(0.20, 0.28), sign.uniform(0.18, 0.30))
-    cloud(thorax, x, y, radii, sign.between(0.35, 0.6), 0.9, sign.uniform(-0.8, 0.8))
+    cloud(thorax, x, y, radii, sign.between(0.22, 0.6), 0.9, sign.uniform(-0.8, 0.8))
 
 
 def pneumonia(thorax: Thorax, sign: Sign) -> None:
@@ -25,8 +25,8 @@ def pneumonia(thorax: Thorax, sign: Sign) -> None:
         window, dx, dy = canvas.around(x, y, 2.2 * max(radii))
         zone = bump(np.hypot(dx / radii[0], dy / radii[1]))
         share = np.clip(zone * (1.1 + 0.55 * patches[window]), 0, 1) * np.clip(3 * zone - 0.25, 0, 1)
-        share *= _own_side(thorax, lung)[window]
-        fill(thorax, (np.float32(sign.between(0.55, 0.8)) * share).astype(np.float32), window)
+        share *= own_side(thorax, lung)[window]
+        fill(thorax, (np.float32(sign.between(0.35, 0.75)) * share).astype(np.float32), window)
 
 
 def consolidation(thorax: Thorax, sign: Sign) -> None:
@@ -43,7 +43,7 @@ def consolidation(thorax: Thorax, sign: Sign) -> None:
     lobe *= canvas.edge(np.float32(lung.apex + bottom * height) - tilted, soft_bottom)
     lobe *= canvas.edge(lung.side * (canvas.x - np.float32(lung.hilum[0] - lung.side * 0.35)), 0.1)
     lobe *= np.clip(1.15 - 0.25 * (lung.across(canvas) - 0.4) ** 2, 0, 1)
-    fill(thorax, np.float32(sign.between(0.72, 0.92)) * lobe)
+    fill(thorax, np.float32(sign.between(0.5, 0.92)) * lobe)
     _bronchogram(thorax, sign, lung, lobe, upwards=top < 0)
 
 
@@ -64,7 +64,7 @@ def infiltration(thorax: Thorax, sign: Sign) -> None:
     for lung in choose_lungs(thorax, sign, both=0.6):
         mottle = np.clip(0.55 + 0.4 * canvas.noise(sign.rng, 34), 0, 1.3)
         zone = bump((lung.down(canvas) - np.float32(sign.uniform(0.5, 0.75))) / np.float32(0.28))
-        share = np.float32(sign.between(0.35, 0.55)) * mottle * zone * _own_side(thorax, lung)
+        share = np.float32(sign.between(0.35, 0.55)) * mottle * zone * own_side(thorax, lung)
         fill(thorax, np.minimum(share, 0.9).astype(np.float32))
 
 
@@ -74,20 +74,20 @@ def atelectasis(thorax: Thorax, sign: Sign) -> None:
         for number in range(1 + int(sign.rng.integers(3))):
             x, y = lung.point(sign.uniform(0.35, 0.6), 0.90 - 0.13 * number - sign.uniform(0, 0.06))
             half, tilt = sign.uniform(0.14, 0.24), lung.side * sign.uniform(-0.35, 0.45)
-            cloud(thorax, x, y, (half, sign.uniform(0.026, 0.04)), sign.between(0.45, 0.75), 0.9, tilt)
+            cloud(thorax, x, y, (half, sign.uniform(0.026, 0.04)), sign.between(0.3, 0.7), 0.9, tilt)
         x, y = lung.point(0.22, 0.99)
-        cloud(thorax, x, y, (0.28, 0.14), sign.between(0.5, 0.8), 0.7, lung.side * 0.55)
+        cloud(thorax, x, y, (0.28, 0.14), sign.between(0.3, 0.8), 0.7, lung.side * 0.55)
 
 
 def raise_dome(build: Build, sign: Sign) -> None:
     """A collapsed base pulls its dome up."""
-    build.domes[int(sign.rng.integers(2))] -= sign.between(0.03, 0.09)
+    build.domes[sign.side] -= sign.between(0.01, 0.08)
 
 
 def edema(thorax: Thorax, sign: Sign) -> None:
     """Haze around both hila like a bat's wings, and short septal lines at the outer bases (Kerley B)."""
     canvas = thorax.canvas
-    wide, strength = sign.uniform(0.26, 0.36), sign.between(0.35, 0.65)
+    wide, strength = sign.uniform(0.26, 0.36), sign.between(0.18, 0.6)
     for lung in thorax.lungs:
         x, y = lung.hilum
         dx, dy = (canvas.x - np.float32(x + lung.side * 0.10)) / wide, (canvas.y - np.float32(y + 0.10)) / 0.36
@@ -102,13 +102,13 @@ def edema(thorax: Thorax, sign: Sign) -> None:
 
 def congest(build: Build, sign: Sign) -> None:
     """Fuller vessels."""
-    build.vessels *= sign.between(1.3, 1.9)
+    build.vessels *= sign.between(1.15, 1.8)
 
 
 def nodule(thorax: Thorax, sign: Sign) -> None:
     """One to three small round spots (a centimetre is about 0.045)."""
     for _ in range(1 + int(sign.rng.integers(3))):
-        lung = choose_lung(thorax, sign)
+        lung = thorax.lungs[int(sign.rng.integers(2)) % len(thorax.lungs)]
         x, y = lung.point(sign.uniform(0.3, 0.8), sign.uniform(0.2, 0.85))
         radius = sign.uniform(0.042, 0.062)
         cloud(thorax, x, y, (radius, radius), sign.between(0.65, 0.85), 0.45)
@@ -166,24 +166,17 @@ def emphysema(thorax: Thorax, sign: Sign) -> None:
 
 def fibrosis(thorax: Thorax, sign: Sign) -> None:
     """A net of irregular lines, densest at the bases and in the outer lung, over a haze."""
-    canvas, count = thorax.canvas, 110
+    canvas, count = thorax.canvas, 150
     for lung in thorax.lungs:
-        across = 1 - 0.9 * sign.rng.random(count) ** 1.2
-        down = 1.04 - 0.65 * sign.rng.random(count) ** 1.4
+        across = 0.05 + 0.95 * np.sqrt(sign.rng.random(count))
+        down = 0.25 + 0.80 * np.sqrt(sign.rng.random(count))
         places = np.array([lung.point(a, d) for a, d in zip(across, down, strict=True)])
-        radius = sign.rng.uniform(0.008, 0.038, (count, 6))
-        angle = np.linspace(0, 1.6 * np.pi, 6) + sign.rng.uniform(0, 2 * np.pi, (count, 1))
+        radius = sign.rng.uniform(0.012, 0.05, (count, 1)) * sign.rng.uniform(0.75, 1.25, (count, 6))
+        angle = np.linspace(0, 0.8 * np.pi, 6) + sign.rng.uniform(0, 2 * np.pi, (count, 1))
         x, y = places[:, :1] + radius * np.cos(angle), places[:, 1:] + radius * np.sin(angle)
         canvas.add_lines(thorax.fine, x, y, sign.between(0.15, 0.24))
         haze = np.float32(sign.between(0.2, 0.35)) * np.clip(2.2 * lung.down(canvas) - 1.2, 0, 1)
-        fill(thorax, haze * _own_side(thorax, lung))
-
-
-def _own_side(thorax: Thorax, lung: Lung) -> Array:
-    """1 on the lung's side of the midline, 0 on the other; from the side all 1."""
-    if thorax.lateral:
-        return np.ones_like(thorax.canvas.x)
-    return thorax.canvas.edge(lung.side * thorax.canvas.x)
+        fill(thorax, haze * own_side(thorax, lung))
 
 
 def shrink(build: Build, sign: Sign) -> None:

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.special import ndtr, ndtri
-from scipy.stats import qmc
 
 # Positives of each label among the 264,849 images of CXR-LT 2023 (Holste et al.), from frequent to rare.
 COUNTS = {
@@ -92,6 +91,7 @@ RELIEF = 0.022366
 _LOADINGS = np.array([[cause.get(name, 0.0) for cause in CAUSES.values()] for name in FINDINGS])  # [25, causes]
 _OWN = np.sqrt(1 - (_LOADINGS**2).sum(1))
 _PERSISTENCE = np.array([PERSISTENCE[name] for name in FINDINGS])
+# Devices come first among all labels and among the findings, so that one number serves both.
 _DEVICES, _NO_FINDING = LABELS.index("Support Devices"), LABELS.index("No Finding")
 _FINDING_COLUMNS = np.array([LABELS.index(name) for name in FINDINGS])
 _HEALTHY = PREVALENCE[_NO_FINDING]
@@ -167,6 +167,8 @@ def share_without_labels(relief: float, points: int = 2**14) -> float:
 
     Given the shared causes the findings are independent, so that only the causes need integration (Sobol points).
     """
+    from scipy.stats import qmc  # takes longer to import than all else here to run
+
     causes = ndtri(qmc.Sobol(_LOADINGS.shape[1], seed=0).random(points))  # [points, causes]
     spare = (_thresholds(relief) - causes @ _LOADINGS.T) / _OWN
     return float(ndtr(spare).prod(axis=1).mean())

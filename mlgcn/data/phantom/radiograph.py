@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlgcn.data.phantom.anatomy import Build, Thorax, add_vessels, lie_down, patient_build
+from mlgcn.data.phantom.anatomy import Thorax, add_vessels, lie_down, patient_build
 from mlgcn.data.phantom.canvas import Array, Canvas
 from mlgcn.data.phantom.frontal import frontal_thorax
 from mlgcn.data.phantom.lateral import lateral_thorax
@@ -15,7 +15,7 @@ from mlgcn.data.phantom.signs import Sign, draw_signs, reshape_build
 SIZES = (32, 1024)
 _PATH = re.compile(r"phantom:(0|[1-9][0-9]*):(0|[1-9][0-9]*)")
 # Streams of random numbers; population.py uses stream 0.
-_BODY, _POSE, _SEVERITY, _PLACE, _GRAIN = 1, 2, 3, 4, 5
+_BODY, _POSE, _SEVERITY, _PLACE, _GRAIN, _TEXTURE = 1, 2, 3, 4, 5, 6
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _expose(shot: Shot, size: int) -> tuple[Thorax, Pose]:
     severity = np.random.default_rng([shot.seed, _SEVERITY, shot.study]).random(len(LABELS))
     signs = [
         Sign(LABELS[i], float(severity[i]), np.random.default_rng([shot.seed, _PLACE, shot.patient, i]))
-        for i in np.flatnonzero(shot.labels)
+        for i in np.flatnonzero(shot.labels).tolist()
     ]
     if shot.projection == "ap":
         lie_down(build, pose.breath)
@@ -82,9 +82,8 @@ def _expose(shot: Shot, size: int) -> tuple[Thorax, Pose]:
     canvas = Canvas(size, pose.scale, pose.centre, pose.lean)
     thorax = (lateral_thorax if shot.projection == "lateral" else frontal_thorax)(canvas, build)
     add_vessels(thorax, body, build.vessels)
-    thorax.fine += np.float32(0.0)
     draw_signs(thorax, signs)
-    texture = np.random.default_rng([shot.seed, _POSE, shot.index, 1])
+    texture = np.random.default_rng([shot.seed, _TEXTURE, shot.index])
     thorax.soft += np.float32(0.030) * canvas.noise(texture, 7)
     thorax.air *= 1 + np.float32(0.035) * canvas.noise(texture, 26)
     return thorax, pose
@@ -100,7 +99,7 @@ def _pose(rng: np.random.Generator) -> Pose:
         breath=0.5 + 0.5 * r[4],
         exposure=0.06 * r[5],
         contrast=1 + 0.15 * r[6],
-        grain=0.016 + 0.008 * r[7],
+        grain=0.022 + 0.012 * r[7],
         marker=bool(rng.random() < 0.6),
         border=tuple(margins.tolist()),
     )

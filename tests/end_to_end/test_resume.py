@@ -1,0 +1,56 @@
+"""A run that was stopped goes on as if it had not been."""
+
+import os
+import signal
+
+import pandas as pd
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from mlgcn.config import config_from_dict, config_to_dict
+from mlgcn.run_directory import RunDirectory
+from mlgcn.training import Interrupted, Tracking, fit
+from mlgcn.training.callbacks import SaveOnInterrupt
+
+
+def run_of(tmp_path, name):
+    run = RunDirectory(tmp_path / name)
+    run.path.mkdir()
+    return run
+
+
+def interrupt_at(monkeypatch, step):
+    """Sends this process a Ctrl-C when that step begins."""
+
+    def on_train_batch_start(self, trainer, *_):
+        if trainer.global_step == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(SaveOnInterrupt, "on_train_batch_start", on_train_batch_start, raising=False)
+
+
+def resumed(config):
+    settings = config_to_dict(config)
+    settings["run"]["resume"] = "auto"
+    return config_from_dict(settings)
+
+
+@pytest.mark.parametrize(("workers", "step"), [(0, 3), (2, 3), (0, 8), (0, 11)])
+def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
+    tmp_path, tiny_config, monkeypatch, workers, step
+):
+    config = tiny_config(data={"num_workers": workers}, model={"dropout": 0.1})
+    whole, parts = run_of(tmp_path, "whole"), run_of(tmp_path, "parts")
+    fit(config, whole, Tracking(whole, config))
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_at(patch, step)
+        fit(config, parts, Tracking(parts, config))
+    fit(resumed(config), parts, Tracking(parts, config))
+
+    expected, found = (torch.load(run.last, weights_only=True) for run in (whole, parts))
+    assert expected["global_step"] == found["global_step"] > step
+    for name, value in expected["state_dict"].items():
+        torch.testing.assert_close(found["state_dict"][name], value, rtol=0, atol=0, msg=name)
+    logged = [pd.read_csv(run.metrics).drop(columns="seconds") for run in (whole, parts)]
+    pd.testing.assert_frame_equal(*logged)

@@ -1,0 +1,165 @@
+import base64
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlgcn.metrics import multilabel_report
+from mlgcn.predictions import Predictions
+from mlgcn.reporting import write_page
+from mlgcn.run_directory import EvaluationFiles, RunDirectory
+
+HOSTILE = '<script>alert("x")</script>&\'"'
+NAMES = ["Lung Opacity", "Hernia", HOSTILE]
+GROUPS = {"head": ["Lung Opacity"], "medium": ["Hernia"], "tail": [HOSTILE]}
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text outside style and script."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.words, self.inside = [], [], ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.inside = tag
+
+    def handle_endtag(self, tag):
+        self.inside = ""
+
+    def handle_data(self, data):
+        if self.inside not in ("style", "script"):
+            self.words.append(data)
+
+    def attributes(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    @property
+    def text(self):
+        return " ".join("".join(self.words).split())
+
+
+@pytest.fixture
+def evaluation(tmp_path):
+    """The files of an evaluation whose third label has no positive."""
+    rng = np.random.default_rng(0)
+    targets = (rng.uniform(size=(80, 3)) < [0.5, 0.2, 0]).astype(np.float32)
+    ids = [f"{i:03d}" for i in range(80)]
+    images = pd.DataFrame({"image_id": ids, "patient_id": ids, "study_id": ids, "view": "frontal"})
+    predictions = Predictions(images, NAMES, rng.uniform(size=(80, 3)), targets)
+    files = EvaluationFiles(tmp_path / "evaluation", tmp_path / "evaluation" / "metrics.json")
+    predictions.write(files.predictions)
+    report = multilabel_report(predictions.scores, predictions.targets, NAMES, GROUPS, "by a rule & more")
+    files.metrics.write_text(json.dumps(report | {"split": "test", "unreadable": ["a<b>.png"]}))
+    return files
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run directory with everything that a page can show."""
+    run = RunDirectory(tmp_path / "a <run>")
+    run.path.mkdir()
+    part = {"images": 1234, "patients": 567, "known": dict.fromkeys(NAMES, 1234)}
+    parts = {
+        "train": part | {"positives": dict(zip(NAMES, [600, 98, 0], strict=True))},
+        "test": part | {"positives": dict(zip(NAMES, [300, 49, 1], strict=True))},
+    }
+    run.splits.write_text(json.dumps({"method": "by patient", "parts": parts, "warnings": ["Patients are shared."]}))
+    run.config.write_text("data:\n  source: <phantom>\n")
+    run.environment.write_text('{"torch": "2.15"}')
+    pd.DataFrame([[9, 2, 0], [2, 4, 0], [0, 0, 0]], index=NAMES, columns=NAMES).to_csv(run.cooccurrence)
+    log = {"epoch": [0, 0], "step": [5, 10], "train/loss": [1.0, 0.5], "val/mAP": [np.nan, 0.3]}
+    pd.DataFrame(log).to_csv(run.metrics, index=False)
+    return run
+
+
+def test_the_page_holds_the_numbers_next_to_no_skill(evaluation, run):
+    path = write_page(evaluation, run)
+    assert path == evaluation.report
+    report, text = json.loads(evaluation.metrics.read_text()), Page(path.read_text()).text
+    assert text.startswith("a <run> – mlgcn a <run> test split · 80 images · 3 labels")
+    assert f"mAP {report['mAP']:.3f} no skill {report['no_skill_mAP']:.3f}" in text
+    assert f"mAUC {report['mAUC']:.3f} no skill 0.500" in text
+    shares = [report["per_label"][name]["prevalence"] for name in NAMES[:2]]
+    # Called positive throughout, precision is the prevalence and recall 1.
+    always = np.mean([2 * share * 1 / (share + 1) for share in shares])
+    assert f"mF1 {report['mF1']:.3f} all positive {always:.3f}" in text
+    assert "Groups by a rule & more." in text and text.endswith("Research software, not a medical device.")
+
+
+def test_the_page_warns_about_everything_that_limits_the_numbers(evaluation, run):
+    text = Page(write_page(evaluation, run).read_text()).text
+    assert "Patients are shared." in text
+    assert f"Training saw no positive image of {HOSTILE}." in text
+    assert f"Undefined for 1 of 3 labels and left out of the means: AP, AUC, F1 of {HOSTILE}." in text
+    assert "Unreadable and not in the numbers (1): a<b>.png." in text
+
+
+def test_the_page_shows_split_configuration_and_environment(evaluation, run):
+    page = Page(write_page(evaluation, run).read_text())
+    for piece in ("train1,2345676981", "source: <phantom>", '{"torch": "2.15"}', "by patient"):
+        assert piece in page.text
+    assert len(page.attributes("details")) == 3
+
+
+def test_the_figures_are_embedded_and_also_written(evaluation, run):
+    page = Page(write_page(evaluation, run).read_text())
+    names = ["frequency", "precision_recall", "training", "cooccurrence"]
+    assert [figure["id"] for figure in page.attributes("figure")] == names
+    for name, image in zip(names, page.attributes("img"), strict=True):
+        kind, _, data = image["src"].partition(",")
+        assert kind == "data:image/png;base64" and image["alt"]
+        assert base64.b64decode(data) == (evaluation.figures / f"{name}.png").read_bytes()
+
+
+def test_the_page_loads_nothing(evaluation, run):
+    html = write_page(evaluation, run).read_text()
+    page = Page(html)
+    links = [value for _, attributes in page.tags for key, value in attributes.items() if key in ("src", "href")]
+    assert all(link.startswith("data:") for link in links)
+    assert not re.search(r"https?:|//[a-z]|@import|url\(", re.sub(r"base64,[^\"]*", "", html))
+    assert any("default-src 'none'" in meta.get("content", "") for meta in page.attributes("meta"))
+
+
+def test_a_hostile_label_name_stays_text(evaluation, run):
+    html = write_page(evaluation, run).read_text()
+    assert HOSTILE in Page(html).text
+    assert "alert(" not in "".join(re.findall(r"<script>.*?</script>", html, re.DOTALL))
+    assert html.count("<script>") == 1
+
+
+def test_a_page_needs_no_run(evaluation):
+    page = Page(write_page(evaluation).read_text())
+    assert page.text.startswith("evaluation – mlgcn")
+    assert [figure["id"] for figure in page.attributes("figure")] == ["frequency", "precision_recall"]
+    assert "in training" not in page.text and not page.attributes("details")
+
+
+def test_what_an_unfinished_run_lacks_is_left_out(evaluation, run):
+    for path in (run.splits, run.config, run.environment, run.cooccurrence, run.metrics):
+        path.unlink()
+    assert len(Page(write_page(evaluation, run).read_text()).attributes("figure")) == 2
+
+
+def test_the_runs_name_in_the_report_is_the_title(evaluation, run):
+    report = json.loads(evaluation.metrics.read_text())
+    evaluation.metrics.write_text(json.dumps(report | {"run": "the name"}))
+    assert Page(write_page(evaluation, run).read_text()).text.startswith("the name – mlgcn")
+
+
+def test_predictions_of_other_labels_are_refused(evaluation):
+    predictions = Predictions.read(evaluation.predictions)
+    renamed = Predictions(predictions.images, ["A", "B", "C"], predictions.scores, predictions.targets)
+    renamed.write(evaluation.predictions)
+    with pytest.raises(ValueError, match=r"lacks \['Lung Opacity'"):
+        write_page(evaluation)
+
+
+def test_the_same_files_give_the_same_page(evaluation, run):
+    first = write_page(evaluation, run).read_bytes()
+    assert write_page(evaluation, run).read_bytes() == first
