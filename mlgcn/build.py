@@ -84,7 +84,7 @@ def build_model(config: ModelConfig, vectors: Tensor, graph: Data | None, seed: 
     if config.pooling == "lse":
         pool = partial(pool, sharpness=config.sharpness)
     # Convolutions run faster with channels last, on the CPU as on the GPU.
-    model = MultiExpertGCN(trunk, branches, classifiers, pool, attention).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = MultiExpertGCN(trunk, branches, classifiers, pool, attention).to(memory_format=torch.channels_last)
     return model, weights
 
 

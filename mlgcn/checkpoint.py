@@ -96,8 +96,13 @@ def _read(path: Path) -> tuple[Description, dict[str, Tensor]]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a broken or foreign file provokes in torch
-        raise ValueError(f"{path} is no readable checkpoint: {str(error).splitlines()[0]}") from error
-    if not isinstance(content, dict) or KEY not in content:
+        raise ValueError(f"{path} is no readable checkpoint: {type(error).__name__} {error}".splitlines()[0]) from error
+    if not isinstance(content, dict) or not {KEY, "state_dict"} <= content.keys():
         raise ValueError(f"{path} does not describe itself: expected a checkpoint written by mlgcn")
-    state = {name.removeprefix(PREFIX): value for name, value in content["state_dict"].items()}
-    return Description(**content[KEY]), state
+    try:
+        description = Description(**content[KEY])
+    except TypeError as error:
+        raise ValueError(f"{path} describes itself as another version of mlgcn does: {error}") from error
+    # Training keeps tensors of its own beside the network's, such as those of a loss.
+    state = {name: value for name, value in content["state_dict"].items() if name.startswith(PREFIX)}
+    return description, {name.removeprefix(PREFIX): value for name, value in state.items()}

@@ -1,6 +1,6 @@
 """The table of labels that everything else takes label names and their order from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,36 +31,37 @@ class LabelTable:
         values: pd.DataFrame | np.ndarray,
         names: Sequence[str] | None = None,
         *,
-        image_id: Sequence[str],
-        path: Sequence[str] | None = None,
-        patient_id: Sequence[str] | None = None,
-        study_id: Sequence[str] | None = None,
-        view: Sequence[str] | str = "unknown",
-        split: Sequence[str] | str = "",
+        image_id: Iterable[str],
+        path: Iterable[str] | None = None,
+        patient_id: Iterable[str] | None = None,
+        study_id: Iterable[str] | None = None,
+        view: Iterable[str] | str = "unknown",
+        split: Iterable[str] | str = "",
     ) -> None:
         if names is None:
             if not isinstance(values, pd.DataFrame):
                 raise ValueError("names are needed where values are not a data frame")
             names = list(values.columns)
+        elif isinstance(values, pd.DataFrame):
+            check_same_labels(list(values.columns), names)
+            values = values[list(names)]
         self.names = tuple(str(name) for name in names)
         # A copy: the table freezes its values, and the caller's array must stay writable.
         self.values = np.array(values, dtype=np.float32)
-        ids = [str(value) for value in image_id]
+        ids = _texts(image_id)
         columns = {
             "image_id": ids,
-            "path": ids if path is None else path,
-            "patient_id": ids if patient_id is None else patient_id,
-            "study_id": ids if study_id is None else study_id,
-            "view": [view] * len(ids) if isinstance(view, str) else view,
-            "split": [split] * len(ids) if isinstance(split, str) else split,
+            "path": ids if path is None else list(path),
+            "patient_id": ids if patient_id is None else list(patient_id),
+            "study_id": ids if study_id is None else list(study_id),
+            "view": [view] * len(ids) if isinstance(view, str) else list(view),
+            "split": [split] * len(ids) if isinstance(split, str) else list(split),
         }
         for column, entries in columns.items():
             if len(entries) != len(ids):
                 raise ValueError(f"{column} has {len(entries)} entries, expected one for each of {len(ids)} images")
         # object, not pandas' string type, whose missing values would not compare equal to anything.
-        self.images = pd.DataFrame(
-            {name: [str(entry) for entry in entries] for name, entries in columns.items()}, dtype=object
-        )
+        self.images = pd.DataFrame({name: _texts(entries) for name, entries in columns.items()}, dtype=object)
         self._check()
         self.values.flags.writeable = False
 
@@ -82,7 +83,7 @@ class LabelTable:
             raise ValueError(f"image ids repeat: {repeated}")
         for column in ("image_id", "patient_id", "study_id"):
             if (empty := (self.images[column] == "")).any():
-                raise ValueError(f"{column} is empty in row {int(empty.idxmax())}")
+                raise ValueError(f"{column} is empty in row {int(empty.to_numpy().argmax())}")
         for column, allowed in (("view", VIEWS), ("split", ("", *SPLITS))):
             if unexpected := sorted(set(self.images[column]) - set(allowed)):
                 raise ValueError(f"{column} holds {unexpected}, expected one of {list(allowed)}")
@@ -107,11 +108,11 @@ class LabelTable:
     def prevalence(self) -> np.ndarray:
         """Share of positives among the images whose label is known: float64 [C], NaN where none is."""
         with np.errstate(invalid="ignore"):
-            return self.positives / np.where(self.known > 0, self.known, np.nan)
+            return np.asarray(self.positives / np.where(self.known > 0, self.known, np.nan))
 
     def take(self, rows: np.ndarray) -> "LabelTable":
         """The table of some rows, given as a mask [N] or as row numbers, in that order."""
-        images = self.images.iloc[np.flatnonzero(rows) if np.asarray(rows).dtype == bool else rows]
+        images = self.images.iloc[rows]
         values = self.values[images.index.to_numpy()]
         return LabelTable(values, self.names, **_columns(images))
 
@@ -129,7 +130,7 @@ class LabelTable:
             raise ValueError(f"the {name} split is empty; the table has {self.images.split.value_counts().to_dict()}")
         return part
 
-    def with_split(self, split: Sequence[str]) -> "LabelTable":
+    def with_split(self, split: Iterable[str]) -> "LabelTable":
         """The same table with another split."""
         return LabelTable(self.values, self.names, **{**_columns(self.images), "split": list(split)})
 
@@ -201,7 +202,13 @@ def _columns(images: pd.DataFrame) -> dict[str, Any]:
     return {column: images[column].tolist() for column in IMAGE_COLUMNS}
 
 
-def _repeated(values: Sequence[str]) -> list[str]:
+def _texts(entries: Iterable[Any]) -> list[str]:
+    """As text; what is missing is empty, lest all patients without an identifier become one called nan."""
+    column = pd.Series(list(entries), dtype=object)
+    return column.where(column.notna(), "").map(str).tolist()
+
+
+def _repeated(values: Iterable[str]) -> list[str]:
     """The first few values that occur more than once."""
     counts = pd.Series(list(values), dtype=object).value_counts()
     return counts.index[counts > 1].tolist()[:5]

@@ -10,7 +10,7 @@ from mlgcn.config import Config, config_from_dict
 SHARED_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 
 TINY = {
-    "data": {"source": "phantom", "options": {"images": 96}, "image_size": 32, "batch_size": 8, "augmentation": "light"},
+    "data": {"source": "phantom", "options": {"images": 96}, "image_size": 32, "batch_size": 8},
     "embeddings": {"dimensions": 16},
     "model": {"trunk": "resnet18", "weights": "none", "experts": 2, "hidden": 16, "branch": "slim", "heads": 4},
     "optimizer": {"lr": 0.001},

@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from rich.console import RenderableType
 
 from mlgcn.reporting.tables import as_text
-from mlgcn.training import DivergedError, Interrupted
+from mlgcn.training import DivergedError, Interrupted, is_main_process
 
 
 def say(what: str | RenderableType) -> None:
-    """Prints a line or a table to standard output."""
-    sys.stdout.write(what + "\n" if isinstance(what, str) else as_text(what))
-    sys.stdout.flush()
+    """Prints a line or a table to standard output; of several processes, only the main one does."""
+    if is_main_process():
+        sys.stdout.write(what + "\n" if isinstance(what, str) else as_text(what))
+        sys.stdout.flush()
 
 
 @contextmanager
@@ -24,7 +25,8 @@ def command(prog: str) -> Iterator[None]:
 
     A run that was interrupted exits with 130, one whose loss diverged with 3.
     """
-    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout, force=True)
+    level = logging.INFO if is_main_process() else logging.ERROR
+    logging.basicConfig(format="%(message)s", level=level, stream=sys.stdout, force=True)
     for noisy in ("lightning", "lightning.pytorch", "gensim", "httpx", "matplotlib"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     warnings.showwarning = lambda message, *_, **__: logging.getLogger("mlgcn").warning("warning: %s", message)
@@ -33,12 +35,12 @@ def command(prog: str) -> Iterator[None]:
         warnings.filterwarnings("ignore", module=others)
     try:
         yield
-    except Interrupted as error:
-        say(str(error))
+    except (Interrupted, KeyboardInterrupt) as error:
+        say(str(error) or "stopped")
         sys.exit(130)
     except DivergedError as error:
         sys.stderr.write(f"{prog}: error: {error}\n")
         sys.exit(3)
-    except (ValueError, FileNotFoundError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         sys.stderr.write(f"{prog}: error: {error}\n")
         sys.exit(2)

@@ -6,7 +6,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from mlgcn.commands.console import command, say
-from mlgcn.data.phantom import write_phantoms
+from mlgcn.data.sources.phantom import write_phantoms
 
 DESCRIPTION = (
     "Writes synthetic chest X-rays as PNG with labels.csv and a contact sheet; --data.source table reads them."

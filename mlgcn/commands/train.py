@@ -1,5 +1,6 @@
 """train.py: trains, evaluates, reports."""
 
+import os
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,8 +13,10 @@ from mlgcn.config import Config, parse_arguments
 from mlgcn.prediction import Predictor
 from mlgcn.prediction.thresholds import choose_thresholds
 from mlgcn.run_directory import RunDirectory
-from mlgcn.training import Interrupted, Tracking, fit
+from mlgcn.training import Interrupted, Tracking, fit, is_main_process
 
+# Lightning starts the other processes of a run with the same command line, which need not name the folder.
+RUN_FOLDER = "MLGCN_RUN_FOLDER"
 DESCRIPTION = "Trains a model on chest X-rays, evaluates it on held-out patients and writes a report."
 
 
@@ -34,6 +37,8 @@ def train(config: Config, run: RunDirectory) -> None:
     tracking = Tracking(run, config)
     try:
         fit(config, run, tracking)
+        if not is_main_process():
+            return
         table, _ = build_table(config)
         predictor = Predictor.load(run.best)
         validation = predictor.predict_table(
@@ -52,9 +57,12 @@ def run_directory(config: Config, name: str) -> RunDirectory:
 
     Raises: ValueError if it holds a run already that this one is not to go on with.
     """
+    if not is_main_process():
+        return RunDirectory(Path(os.environ[RUN_FOLDER]))
     stem = Path(name).stem if name.endswith((".yaml", ".yml")) else name.replace("/", "-")
     run = RunDirectory(Path(config.run.dir or f"runs/{stem}-{datetime.now():%Y%m%d-%H%M%S}"))
     if config.run.resume == "no" and run.config.is_file():
         raise ValueError(f"{run.path} holds a run already; go on with it (--run.resume auto) or name another folder")
     run.path.mkdir(parents=True, exist_ok=True)
+    os.environ[RUN_FOLDER] = str(run.path)
     return run

@@ -1,6 +1,7 @@
 """From a preset and the command line to a checked Config, and from a Config to YAML and back."""
 
 import argparse
+import copy
 import dataclasses
 import sys
 from collections.abc import Sequence
@@ -15,12 +16,12 @@ from mlgcn.config.sections import Config
 from mlgcn.run_directory import RunDirectory
 from mlgcn.suggestions import unknown_name
 
-SECTIONS = {field.name: field.default_factory for field in dataclasses.fields(Config)}
+SECTIONS: dict[str, type] = {name: type(section) for name, section in vars(Config()).items()}
 # Settings of type dict: their keys are checked by whoever takes them.
 FREE = ("data.options", "evaluation.given_groups")
 # Settings that may differ when a run goes on: they change how long it takes or where it is told, not what it computes.
 MAY_CHANGE = (
-    "run.dir", "run.resume", "data.root", "data.num_workers", "data.cache", "training.epochs", "training.max_steps",
+    "run.dir", "run.resume", "data.root", "data.num_workers", "data.cache", "training.epochs",
     "training.patience", "training.log_every", "tracking.wandb", "tracking.project", "tracking.name",
 )  # fmt: skip
 
@@ -37,11 +38,11 @@ def parse_arguments(
     parser = _parser(prog, description)
     parser.add_argument("--config", help="preset (see `mlgcn presets`) or YAML file")
     parser.add_argument("--print_config", type=bool, default=False, help="show the resolved configuration and stop")
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     first.add_argument("--config")
     first.add_argument("--print_config", action="store_true")
-    chosen, rest = first.parse_known_args(list(arguments))
     try:
+        chosen, rest = first.parse_known_args(list(arguments))
         _check_options(parser, rest)
         asked = parser.parse_args(rest).run
         saved = RunDirectory(Path(asked.dir)).config if asked.resume == "auto" and asked.dir else None
@@ -111,13 +112,20 @@ def _resolve(parser: ArgumentParser, settings: dict[str, Any], arguments: Sequen
     known = _flat(config_to_dict(Config()))
     for section, values in settings.items():
         if section not in SECTIONS:
-            raise ValueError(unknown_name("section", section, SECTIONS))
+            raise ValueError(unknown_name("section", str(section), SECTIONS))
+        if not isinstance(values, dict):
+            raise ValueError(f"section {section!r} must hold settings, got {values!r}")
         for key in values:
             if f"{section}.{key}" not in known:
                 raise ValueError(unknown_name("setting", f"{section}.{key}", known))
-    for section, values in settings.items():
-        parser.set_defaults({f"{section}.{key}": value for key, value in values.items()})
-    namespace = parser.parse_args(list(arguments))
+    try:
+        # Defaults are taken unchecked, so that the settings are parsed first. A copy: parsing writes into them.
+        parsed = parser.parse_object(copy.deepcopy(settings))
+        for section, values in settings.items():
+            parser.set_defaults({f"{section}.{key}": parsed[section][key] for key in values})
+        namespace = parser.parse_args(list(arguments))
+    except argparse.ArgumentError as error:
+        raise ValueError(" ".join(str(error).split())) from error
     values = parser.instantiate(namespace)
     return Config(**{name: values[name] for name in SECTIONS})
 

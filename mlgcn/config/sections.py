@@ -61,7 +61,7 @@ class SamplerConfig:
     name: str = "cycle"
     """cycle (the labels in turn, an image that has it for each) or random (every image once)."""
     num_samples: int | None = None
-    """Images an epoch over all processes; by default as many as the training split has."""
+    """Images an epoch over all processes; by default as many as the training split has. Small for a quick try."""
 
 
 @dataclass
@@ -159,8 +159,6 @@ class TrainingConfig:
 
     epochs: int = 30
     """Passes over num_samples images, at most."""
-    max_steps: int = -1
-    """Optimiser steps at most; -1 for no limit."""
     patience: int = 5
     """Epochs without a better monitored metric after which training stops."""
     monitor: str = "val/mAP"

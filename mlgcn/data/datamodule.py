@@ -44,18 +44,18 @@ class ImageDataModule(L.LightningDataModule):
             ImageDataset(table.split(name), image_size, cache, skip_unreadable) for name in ("train", "val")
         )
 
+    def setup(self, stage: str) -> None:
+        self.sampler = self.make_sampler(*self._place())
+
     @property
     def train_batches(self) -> int:
         """Training batches of an epoch for each process."""
-        images = len(self.make_sampler(*self._place()))
-        return max(1, images // self.batch_size)
+        return len(self.sampler) // self.batch_size or 1
 
     def train_dataloader(self) -> StatefulDataLoader:
-        sampler = self.make_sampler(*self._place())
         # A last batch of one image would break batch normalisation.
-        return _loader(
-            self.train_set, sampler, self.batch_size, self.num_workers, drop_last=len(sampler) > self.batch_size
-        )
+        drop_last = len(self.sampler) > self.batch_size
+        return _loader(self.train_set, self.sampler, self.batch_size, self.num_workers, drop_last)
 
     def val_dataloader(self) -> StatefulDataLoader:
         return _loader(self.val_set, Stride(len(self.val_set), *self._place()), self.batch_size, self.num_workers)

@@ -41,6 +41,8 @@ def _decode(path: Path) -> Tensor:
         image = decode_image(torch.frombuffer(bytearray(content), dtype=torch.uint8), ImageReadMode.GRAY)
     except RuntimeError as error:
         raise UnreadableImageError(f"{path}: truncated or no PNG or JPEG image: {error}".splitlines()[0]) from error
+    if image.ndim != 3 or len(image) != 1:  # torchvision reads GIF and WebP too, but not as grey
+        raise UnreadableImageError(f"{path}: expected a PNG or JPEG image")
     if image.dtype == torch.uint16:
         image = image.to(torch.int32) >> 8
     return image.to(torch.uint8)

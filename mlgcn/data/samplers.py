@@ -37,7 +37,8 @@ class PlannedSampler(Sampler[int]):
             raise ValueError(f"num_samples is {num_samples}, expected at least one a process, {world_size}")
         self.num_images = len(targets)
         self.num_samples, self.seed, self.rank, self.world_size = num_samples, seed, rank, world_size
-        self.epoch = self.position = 0
+        # position: of the iteration going on; start: where the next one begins.
+        self.epoch = self.position = self.start = 0
 
     def plan(self) -> np.ndarray:
         """Image indices of one epoch over all ranks, [num_samples]."""
@@ -45,6 +46,7 @@ class PlannedSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         share = self.plan()[self.rank :: self.world_size][: len(self)].tolist()
+        self.position, self.start = self.start, 0
         while self.position < len(share):
             self.position += 1
             yield share[self.position - 1]
@@ -56,13 +58,14 @@ class PlannedSampler(Sampler[int]):
     def set_epoch(self, epoch: int) -> None:
         """Moves to the start of an epoch; stays where it is if it is in that epoch already."""
         if epoch != self.epoch:
-            self.epoch, self.position = epoch, 0
+            self.epoch, self.position, self.start = epoch, 0, 0
 
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self.epoch, "position": self.position}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.epoch, self.position = int(state["epoch"]), int(state["position"])
+        self.start = self.position
 
     def _stream(self) -> np.random.Generator:
         return np.random.default_rng([self.seed, self.epoch])

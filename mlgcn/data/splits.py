@@ -30,6 +30,7 @@ def complete_split(
         raise ValueError(f"{missing} of {len(table)} images have no split while others have one")
     check_patients(table)
     if given == {"train", "test"}:
+        _check_fractions(fractions)
         share = fractions[1] / (fractions[0] + fractions[1])
         inner = split_by_patient(table.split("train"), (1 - share, share, 0), seed)
         split = table.images.split.copy()
@@ -46,11 +47,10 @@ def split_by_patient(table: LabelTable, fractions: Sequence[float] = (0.7, 0.1, 
     Patients are alike if they have about as many images, and about as many that are positive for each label.
 
     Args:
-        fractions: of the patients, for train, val and test; they add up to 1, and a 0 leaves that part empty.
+        fractions: of the patients, for train, val and test; they add up to 1, and a 0 leaves val or test empty.
     Raises: ValueError on other fractions, or if there are fewer than 10 patients.
     """
-    if len(fractions) != 3 or min(fractions) < 0 or not np.isclose(sum(fractions), 1):
-        raise ValueError(f"fractions are {list(fractions)}, expected three shares that add up to 1")
+    _check_fractions(fractions)
     patients, member = np.unique(table.images.patient_id.to_numpy(dtype=str), return_inverse=True)
     if len(patients) < 10:
         raise ValueError(f"there are {len(patients)} patients, expected at least 10 to divide")
@@ -91,6 +91,11 @@ def split_report(table: LabelTable, method: str) -> dict[str, Any]:
     if (table.images.patient_id == table.images.image_id).all():
         warnings.append("no patient is given: every image counts as a patient of its own, so parts may share patients")
     return {"method": method, "parts": parts, "warnings": warnings}
+
+
+def _check_fractions(fractions: Sequence[float]) -> None:
+    if len(fractions) != 3 or min(fractions) < 0 or not np.isclose(sum(fractions), 1) or not fractions[0] > 0:
+        raise ValueError(f"fractions are {list(fractions)}, expected three shares, the first > 0, that add up to 1")
 
 
 def _patient_traits(values: np.ndarray, member: np.ndarray, patients: int) -> np.ndarray:

@@ -9,17 +9,17 @@ from mlgcn.losses.diversity import ExpertDiversity
 class MultiExpertLoss(nn.Module):
     """The classification loss of every expert, summed, plus the weighted diversity term.
 
-    The total is that of Seo et al. 2023, eq. 4, for a classification loss summed over the C labels of an image, divided
-    by C: `sum_e mean(base) + weight / C * L_div`. Were the base averaged over labels and L_div not, the total would have
-    no minimum: experts that disagree with confidence, each at one label of its own, would gain more than they lose
-    (4 experts, 26 labels, weight 0.2: 0.40 against 0.15 for each unit of logit), and training runs away.
+    The total is that of Seo et al. 2023, eq. 4, with the classification loss of an image summed over its C labels, all
+    of it divided by C: `sum_e mean(base) + weight / C * L_div`. With the mean over labels next to a whole L_div the
+    total has no minimum: experts that each assert one label of their own gain more than they lose (4 experts, 26
+    labels, weight 0.2: 0.40 against 0.15 for a unit of logit), and training runs away.
 
     Args:
         base: any element-wise loss.
         diversity: the term that drives the experts apart, or none.
         weight: its factor, lambda.
     Shapes: expert_logits [E, B, C], targets [B, C] -> scalars by name: "loss", the total to minimise; its terms
-        "classification" and, where there is a diversity term, "diversity": L_div, unweighted, with its sign (at most 0).
+        "classification" and, where there is a diversity term, "diversity": L_div, unweighted, at most 0.
     Raises: ValueError if weight is negative, or as base and diversity do.
     """
 

@@ -29,9 +29,10 @@ class LabelGCN(nn.Module):
         super().__init__()
         if vectors.ndim != 2:
             raise ValueError(f"vectors have shape {tuple(vectors.shape)}, expected [C, F]")
-        if edge_index.numel() and int(edge_index.max()) >= len(vectors):
+        outside = (edge_index < 0) | (edge_index >= len(vectors))
+        if outside.any():
             raise ValueError(
-                f"edge_index names label {int(edge_index.max())}, but there are vectors for {len(vectors)}"
+                f"edge_index names label {int(edge_index[outside][0])}, but there are vectors for {len(vectors)}"
             )
         self.register_buffer("vectors", vectors.detach().float())
         self.register_buffer("edge_index", edge_index)

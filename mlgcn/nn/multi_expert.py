@@ -61,18 +61,18 @@ class MultiExpertGCN(nn.Module):
         """The classifiers of all experts [E, C, D], refined unless that needs the image.
 
         They depend on weights alone, so evaluation computes them once and keeps them until the weights may change:
-        by training, by loading, or by a move to another device or type. After changing a weight by hand in evaluation
-        mode, call forget_classifiers.
+        by a pass with gradients, by training, by loading, or by a move to another device or type. After changing a
+        weight by hand in evaluation mode, call forget_classifiers.
         """
-        if self._kept is not None and not torch.is_grad_enabled():
+        keep = not self.training and not torch.is_grad_enabled()
+        if keep and self._kept is not None:
             return self._kept
         device = next(self.heads.parameters()).device.type
         with torch.autocast(device, enabled=False):
             rows = torch.stack([head() for head in self.heads])
             if self.attention is not None and not self.attention.depends_on_image:
                 rows = self.attention.classifiers(rows)
-        if not self.training and not torch.is_grad_enabled():
-            self._kept = rows
+        self._kept = rows if keep else None
         return rows
 
     def forget_classifiers(self) -> None:

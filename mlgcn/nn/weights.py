@@ -16,13 +16,13 @@ def load_weights(network: nn.Module, name: str, weights: str) -> str:
         weights: "imagenet" (torchvision's default for the network, downloaded or from torch's hub cache), "none"
             (random), or the path of a file with the network's state dict, as torch.save writes it; it may lack the
             classifier `fc`, and may have one of another size.
-    Raises: FileNotFoundError if the file is missing, ValueError if it does not fit the network, RuntimeError if
-        the ImageNet weights cannot be had.
+    Raises: FileNotFoundError if the file is missing, ValueError if it cannot be read or does not fit the network,
+        RuntimeError if the ImageNet weights cannot be had.
     """
     if weights == "none":
         report = f"{name}: random weights, not pretrained"
     elif weights == "imagenet":
-        entry = torchvision.models.get_model_weights(name).DEFAULT  # type: ignore[attr-defined]
+        entry = torchvision.models.get_model_weights(name).DEFAULT
         try:
             network.load_state_dict(entry.get_state_dict(progress=False, check_hash=True))
         except OSError as error:
@@ -39,12 +39,16 @@ def load_weights(network: nn.Module, name: str, weights: str) -> str:
 def _load_file(network: nn.Module, path: Path) -> str:
     if not path.is_file():
         raise FileNotFoundError(f"model.weights: no file {path}; expected 'imagenet', 'none' or a file")
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a broken or foreign file provokes in torch
+        raise ValueError(f"{path} is no readable state dict: {type(error).__name__} {error}".splitlines()[0]) from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError(f"{path}: expected a state dict (names to tensors), as torch.save(model.state_dict()) writes")
     state = {key: value for key, value in state.items() if not key.startswith("fc.")}
     expected = {key: value.shape for key, value in network.state_dict().items() if not key.startswith("fc.")}
-    missing = sorted(expected.keys() - state.keys())
+    # Files from before torch 0.4.1 lack these counters, torchvision's own among them; torch fills them in.
+    missing = sorted(key for key in expected.keys() - state.keys() if not key.endswith("num_batches_tracked"))
     extra = sorted(state.keys() - expected.keys())
     differing = sorted(key for key in expected.keys() & state.keys() if expected[key] != state[key].shape)
     if missing or extra or differing:

@@ -72,7 +72,8 @@ class EpochLines(Callback):
         shown = {name: float(value) for name, value in trainer.callback_metrics.items() if name in SHOWN}
         values = "  ".join(f"{label} {shown[name]:.3f}" for name, label in SHOWN.items() if name in shown)
         seconds = time.monotonic() - self.start
-        logger.info("epoch %d/%d  %s  %.0f s", trainer.current_epoch + 1, trainer.max_epochs or 0, values, seconds)
+        if trainer.is_global_zero:
+            logger.info("epoch %d/%d  %s  %.0f s", trainer.current_epoch + 1, trainer.max_epochs or 0, values, seconds)
         self.start += seconds
 
 

@@ -102,7 +102,6 @@ def _trainer(config: Config, run: RunDirectory, tracking: Tracking) -> L.Trainer
         callbacks.append(RichProgressBar())
     return L.Trainer(
         max_epochs=settings.epochs,
-        max_steps=settings.max_steps,
         accelerator=settings.accelerator,
         devices=settings.devices,
         num_nodes=settings.num_nodes,

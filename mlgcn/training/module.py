@@ -125,8 +125,7 @@ class TrainingModule(L.LightningModule):
         epoch it was, and that is then never restored.
         """
         batches = self.trainer.datamodule.train_batches  # type: ignore[attr-defined]
-        steps = (self.trainer.max_epochs or 1) * math.ceil(batches / self.trainer.accumulate_grad_batches)
-        return min(steps, self.trainer.max_steps) if self.trainer.max_steps > 0 else steps
+        return (self.trainer.max_epochs or 1) * math.ceil(batches / self.trainer.accumulate_grad_batches)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[KEY] = as_plain(self.description)

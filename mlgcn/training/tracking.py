@@ -16,7 +16,6 @@ from lightning.pytorch.utilities import rank_zero_only
 from mlgcn.config import Config, config_to_dict
 from mlgcn.run_directory import RunDirectory
 
-
 SECONDS_BETWEEN_WRITES = 10
 
 
@@ -31,7 +30,7 @@ class Tracking:
     def __init__(self, run: RunDirectory, config: Config) -> None:
         self.csv = CsvLogger(run.metrics)
         mode = os.environ.get("WANDB_MODE") or config.tracking.wandb
-        self.wandb = None if mode == "disabled" or rank_zero_only.rank else _wandb_run(run, config, mode)
+        self.wandb = None if mode == "disabled" or not is_main_process() else _wandb_run(run, config, mode)
 
     @property
     def loggers(self) -> list[Logger]:
@@ -76,7 +75,7 @@ class CsvLogger(Logger):
         self.start = self.saved = time.monotonic()
         if path.is_file():
             for row in pd.read_csv(path).to_dict("records"):
-                self.rows[int(row["step"])] = {key: value for key, value in row.items() if value == value}
+                self.rows[int(row["step"])] = {str(key): value for key, value in row.items() if pd.notna(value)}
             self.start -= max((row["seconds"] for row in self.rows.values()), default=0)
 
     @property
@@ -112,6 +111,11 @@ class CsvLogger(Logger):
     @rank_zero_only
     def finalize(self, status: str) -> None:
         self.save()
+
+
+def is_main_process() -> bool:
+    """Whether this is the process that writes and speaks; of several, Lightning starts the others with a rank."""
+    return int(getattr(rank_zero_only, "rank", 0) or 0) == 0
 
 
 def _wandb_run(run: RunDirectory, config: Config, mode: str) -> wandb.Run:

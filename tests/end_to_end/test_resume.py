@@ -6,7 +6,6 @@ import signal
 import pandas as pd
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback
 
 from mlgcn.config import config_from_dict, config_to_dict
 from mlgcn.run_directory import RunDirectory

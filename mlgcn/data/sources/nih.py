@@ -29,8 +29,10 @@ def read_nih(root: Path, *, no_finding: bool = False) -> LabelTable:
     csv = find_file(root, "Data_Entry_2017*.csv", "Data_Entry_2017*.csv.gz")
     rows = read_table(csv, columns=["Image Index", "Finding Labels", "Patient ID", "Follow-up #", "View Position"])
     names = rows["Image Index"]
+    if (blank := rows["Finding Labels"].str.strip() == "").any():
+        raise ValueError(f"{csv}: column 'Finding Labels' is blank for {names[blank].iloc[0]}, expected findings")
     found = rows["Finding Labels"].str.get_dummies("|")
-    if unexpected := sorted(set(found) - {*FINDINGS, NO_FINDING}):
+    if unexpected := sorted(set(map(str, found)) - {*FINDINGS, NO_FINDING}):
         raise ValueError(f"{csv}: column 'Finding Labels' holds {unexpected}, expected {[*FINDINGS, NO_FINDING]}")
     if unexpected := sorted(set(rows["View Position"]) - set(VIEWS)):
         raise ValueError(f"{csv}: column 'View Position' holds {unexpected}, expected {list(VIEWS)}")

@@ -40,7 +40,7 @@ def read_label_csv(
     file = root if root.is_file() else root / csv
     rows = read_table(file, columns=[path_column, *(labels or [])])
     others = [*IMAGE_COLUMNS, path_column]
-    chosen = list(labels) if labels else [column for column in rows if column not in others]
+    chosen = list(labels) if labels else [str(column) for column in rows if column not in others]
     if not chosen:
         raise ValueError(f"{file}: has no label column beside {list(rows)}")
     values = np.stack([_label_values(file, rows[column], meaning) for column in chosen], axis=1)

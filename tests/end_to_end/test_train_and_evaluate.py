@@ -1,0 +1,170 @@
+"""train.py and evaluate.py from the command line to the report."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from sklearn.metrics import average_precision_score
+
+from mlgcn import Predictor
+from mlgcn.commands import evaluate, train
+from mlgcn.data.sources.phantom import write_phantoms
+from mlgcn.predictions import Predictions
+
+TINY = """
+data: {image_size: 32, batch_size: 16, cache: true}
+embeddings: {dimensions: 16}
+model: {trunk: resnet18, weights: none, experts: 2, hidden: 16, heads: 4}
+optimizer: {lr: 0.001}
+training: {epochs: 1, accelerator: cpu, devices: 1, log_every: 1}
+tracking: {wandb: offline}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A finished run on phantoms that were written to disk, and a second, smaller set of them."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "tiny.yaml").write_text(TINY)
+    write_phantoms(folder / "hospital", images=320, seed=1, size=48)
+    write_phantoms(folder / "other", images=64, seed=2, size=40)
+    data = ["--data.source", "table", "--data.root", str(folder / "hospital")]
+    train.main(["--config", str(folder / "tiny.yaml"), "--run.dir", str(folder / "run"), *data])
+    return folder
+
+
+def test_a_run_leaves_everything_in_its_folder(folder):
+    run = folder / "run"
+    expected = {
+        "config.yaml", "environment.json", "splits.json", "cooccurrence.csv", "label_vectors.txt", "metrics.csv",
+        "model.ckpt", "predictions.parquet", "test_metrics.json", "report.html", "wandb_id.txt",
+        "checkpoints/best.ckpt", "checkpoints/last.ckpt", "figures/precision_recall.png", "figures/frequency.png",
+    }  # fmt: skip
+    assert not {name for name in expected if not (run / name).stat().st_size}
+    assert yaml.safe_load((run / "config.yaml").read_text())["model"]["experts"] == 2
+    metrics = pd.read_csv(run / "metrics.csv")
+    assert (metrics["train/diversity"].dropna() < 0).all()
+    assert {"train/loss", "train/classification", "val/mAP", "val/mAUC", "val/mF1", "lr"} <= set(metrics)
+
+
+def test_the_metrics_are_those_of_the_predictions_file(folder):
+    report = json.loads((folder / "run" / "test_metrics.json").read_text())
+    predictions = Predictions.read(folder / "run" / "predictions.parquet")
+    assert {"mAP", "mAUC", "mF1", "groups", "per_label", "rule", "undefined"} <= set(report)
+    precision = []
+    for column, name in enumerate(predictions.names):
+        if predictions.targets[:, column].any():
+            precision.append(average_precision_score(predictions.targets[:, column], predictions.scores[:, column]))
+            assert report["per_label"][name]["AP"] == pytest.approx(precision[-1])
+    assert report["mAP"] == pytest.approx(np.mean(precision))
+
+
+def test_the_predictions_are_those_of_the_saved_model_on_patients_it_never_saw(folder):
+    predictions = Predictions.read(folder / "run" / "predictions.parquet")
+    labels = pd.read_csv(folder / "hospital" / "labels.csv").set_index("image_id")
+    paths = [folder / "hospital" / labels.path[image] for image in predictions.images.image_id[:5]]
+    again = Predictor.load(folder / "run").predict(paths)
+    np.testing.assert_allclose(again[list(predictions.names)], predictions.scores[:5], atol=1e-5)
+    splits = json.loads((folder / "run" / "splits.json").read_text())
+    assert splits["parts"]["test"]["patients"] == predictions.images.patient_id.nunique()
+    assert sum(part["patients"] for part in splits["parts"].values()) == labels.patient_id.nunique()
+
+
+def test_wandb_ran_offline_under_the_id_that_the_run_keeps(folder):
+    run_id = (folder / "run" / "wandb_id.txt").read_text()
+    assert list((folder / "run" / "wandb").glob(f"offline-run-*-{run_id}/run-{run_id}.wandb"))
+
+
+def test_evaluating_the_test_split_again_gives_the_same_metrics(folder):
+    before = json.loads((folder / "run" / "test_metrics.json").read_text())
+    evaluate.main(["--run", str(folder / "run"), "--out", str(folder / "again.json")])
+    assert json.loads((folder / "again.json").read_text()) == before
+
+
+def test_a_run_scores_another_folder_of_the_same_kind_by_label_name(folder):
+    labels = pd.read_csv(folder / "other" / "labels.csv")
+    ids, findings = list(labels.columns[:5]), list(labels.columns[5:])
+    labels[ids + findings[::-1]].to_csv(folder / "other" / "labels.csv", index=False)
+    arguments = ["--run", str(folder / "run"), "--data.root", str(folder / "other"), "--split", "all"]
+    evaluate.main([*arguments, "--out", str(folder / "other.json")])
+    report = json.loads((folder / "other.json").read_text())
+    assert report["images"] == len(labels) and report["split"] == "all"
+    for name in findings:
+        assert report["per_label"][name]["positives"] == labels[name].sum()
+    assert (folder / "run" / "evaluations" / "other-all" / "report.html").is_file()
+
+
+def test_other_labels_than_the_models_are_refused_by_name(folder, capsys):
+    labels = pd.read_csv(folder / "other" / "labels.csv").rename(columns={"Hernia": "Hiatal Hernia"})
+    labels.to_csv(folder / "other" / "renamed.csv", index=False)
+    data = ["--data.root", str(folder / "other"), "--data.options.csv", "renamed.csv"]
+    with pytest.raises(SystemExit) as stopped:
+        evaluate.main(["--run", str(folder / "run"), "--split", "all", *data])
+    assert stopped.value.code == 2
+    message = capsys.readouterr().err
+    assert "Hernia" in message and "Hiatal Hernia" in message and message.count("\n") == 1
+
+
+def test_a_finished_run_is_not_overwritten_but_evaluated_again_on_resume(folder, capsys):
+    arguments = ["--config", str(folder / "tiny.yaml"), "--run.dir", str(folder / "run")]
+    arguments += ["--data.source", "table", "--data.root", str(folder / "hospital")]
+    with pytest.raises(SystemExit):
+        train.main(arguments)
+    assert "holds a run already" in capsys.readouterr().err
+    before = (folder / "run" / "test_metrics.json").read_text()
+    train.main(["--run.dir", str(folder / "run"), "--run.resume", "auto"])
+    assert (folder / "run" / "test_metrics.json").read_text() == before
+
+
+def test_resuming_with_other_settings_names_them(folder, capsys):
+    with pytest.raises(SystemExit):
+        train.main(["--run.dir", str(folder / "run"), "--run.resume", "auto", "--model.experts", "3"])
+    assert "model.experts: 2 -> 3" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data.imagesize", "64"], "did you mean '--data.image_size'?"),
+        (["--config", "dem"], "did you mean 'demo'?"),
+        (
+            ["--data.source", "nih", "--data.root", "no/such/folder", "--data.options", "{}"],
+            "there is no no/such/folder",
+        ),
+        (["--data.source", "nih", "--data.options", "{}"], "--data.root FOLDER"),
+        (["--data.source", "nhi", "--data.root", "."], "did you mean 'nih'?"),
+        (["--data.options.image", "5"], "did you mean 'images'?"),
+        (["--loss.name", "bcee"], "did you mean 'bce'?"),
+        (["--sampler.name", "cycl"], "did you mean 'cycle'?"),
+        (["--model.experts", "1"], "loss.diversity"),
+        (["--model.weights", "no/such/file.pt"], "no file no/such/file.pt"),
+    ],
+)
+def test_bad_input_is_one_line_that_says_what_was_expected(folder, tmp_path, capsys, arguments, message):
+    small = ["--config", str(folder / "tiny.yaml"), "--data.options.images", "96", "--tracking.wandb", "disabled"]
+    with pytest.raises(SystemExit) as stopped:
+        train.main([*small, "--run.dir", str(tmp_path / "run"), *arguments])
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert message in error and error.startswith("train.py: error:") and error.count("\n") == 1
+
+
+def test_labels_without_a_positive_in_training_are_warned_of_and_reported(folder, tmp_path, capsys):
+    small = ["--config", str(folder / "tiny.yaml"), "--data.options.images", "96", "--tracking.wandb", "disabled"]
+    train.main([*small, "--run.dir", str(tmp_path / "run"), "--sampler.num_samples", "16"])
+    assert "no positive in train" in capsys.readouterr().out
+    report = json.loads((tmp_path / "run" / "splits.json").read_text())
+    absent = [name for name, count in report["parts"]["train"]["positives"].items() if not count]
+    assert absent and all(name in " ".join(report["warnings"]) for name in absent)
+    assert "they cannot be learned" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_real_xrays_train_and_report_on_unseen_patients(nih_sample, tmp_path):
+    arguments = ["--config", "nih_sample", "--data.root", str(nih_sample), "--run.dir", str(tmp_path / "run")]
+    train.main([*arguments, "--sampler.num_samples", "96", "--training.epochs", "1", "--tracking.wandb", "disabled"])
+    report = json.loads((tmp_path / "run" / "test_metrics.json").read_text())
+    predictions = Predictions.read(tmp_path / "run" / "predictions.parquet")
+    assert report["images"] == len(predictions) > 100
+    assert 0 < report["mAP"] <= 1 and len(report["per_label"]) == 14
