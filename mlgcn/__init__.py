@@ -1,11 +1,15 @@
 """Long-tailed multi-label classification of chest X-rays with experts and label graphs."""
 
 import importlib
+import os
 import warnings
 from importlib.metadata import version
 from typing import Any
 
 __version__ = version("mlgcn")
+# Before torch is loaded: by default its threads burn their cores while they wait for each other, so that on a machine
+# with other work training slows down tens of times instead of in proportion.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # torch_geometric compiles a few functions with it when imported.
 warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated", category=FutureWarning)
 

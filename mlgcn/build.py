@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -122,4 +123,6 @@ def _label_vectors(config: EmbeddingsConfig, train: LabelTable, seed: int) -> Ke
         rows = np.random.default_rng(seed).normal(size=(len(names), config.dimensions))
         vectors.add_vectors(names, (rows / np.sqrt(config.dimensions)).astype(np.float32))
         return vectors
+    if not Path(config.source).is_file():
+        raise FileNotFoundError(f"embeddings.source: no file {config.source}; expected 'glove', 'random' or a file")
     return load_vectors(config.source, names)

@@ -97,7 +97,7 @@ class LabelTable:
     @property
     def positives(self) -> np.ndarray:
         """Images positive for each label: int64 [C]."""
-        return np.nansum(self.values, axis=0, dtype=np.float64).astype(np.int64)
+        return np.asarray(np.nansum(self.values, axis=0, dtype=np.float64), dtype=np.int64)
 
     @property
     def known(self) -> np.ndarray:

@@ -3,9 +3,15 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
-from mlgcn.config import Config, config_from_dict
+from mlgcn.build import build_label_knowledge, build_model
+from mlgcn.checkpoint import Description
+from mlgcn.config import Config, config_from_dict, config_to_dict
+from mlgcn.labels import LabelTable
+from mlgcn.nn import MultiExpertGCN
 
 SHARED_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 
@@ -24,9 +30,39 @@ def tiny_config(tmp_path: Path) -> Callable[..., Config]:
     """Builds the small configuration, with settings by section laid over it."""
 
     def build(**sections: dict[str, object]) -> Config:
-        settings = {name: {**TINY.get(name, {}), **sections.get(name, {})} for name in {*TINY, *sections}}
-        settings["run"] = {"dir": str(tmp_path / "run"), **sections.get("run", {})}
-        return config_from_dict(settings)
+        return _tiny_config({**sections, "run": {"dir": str(tmp_path / "run"), **sections.get("run", {})}})
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> Callable[..., tuple[MultiExpertGCN, Description]]:
+    """Builds the network of the small configuration, untrained, for five labels, with its description."""
+
+    def build(seed: int = 0, **sections: dict[str, object]) -> tuple[MultiExpertGCN, Description]:
+        config = _tiny_config({"embeddings": {"source": "random"}, **sections})
+        names = ("Effusion", "Mass", "Hernia", "Lung Opacity", "No Finding")
+        values = np.random.default_rng(0).integers(0, 2, size=(60, len(names)))
+        table = LabelTable(values, names, image_id=map(str, range(len(values))))
+        labels = build_label_knowledge(config, table)
+        model, _ = build_model(config.model, labels.vectors, labels.graph, seed)
+        with torch.no_grad():  # untrained classifiers would score everything about 0.5
+            for weight in model.heads.parameters():
+                weight *= 5
+        description = Description(
+            names=list(names),
+            config=config_to_dict(config),
+            vectors=labels.vectors,
+            edge_index=None if labels.graph is None else labels.graph.edge_index,
+            edge_weight=None if labels.graph is None else labels.graph.edge_weight,
+            positives=table.positives.tolist(),
+            known=table.known.tolist(),
+            groups={"head": list(names), "medium": [], "tail": []},
+            rule="by prevalence",
+            thresholds=[0.5] * len(names),
+            version="0.1.0",
+        )
+        return model.eval(), description
 
     return build
 
@@ -41,6 +77,10 @@ def nih_sample() -> Path:
 def nih_table() -> Path:
     """The folder of NIH's whole label table."""
     return _shared("nih")
+
+
+def _tiny_config(sections: dict[str, dict[str, object]]) -> Config:
+    return config_from_dict({name: {**TINY.get(name, {}), **sections.get(name, {})} for name in {*TINY, *sections}})
 
 
 def _shared(name: str) -> Path:

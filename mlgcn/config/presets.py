@@ -52,7 +52,7 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     base = settings.pop("base", None)
     if wrong := [key for key, value in settings.items() if not isinstance(value, dict)]:
         raise ValueError(f"{path}: section {wrong[0]!r} must hold settings, got {settings[wrong[0]]!r}")
-    return _merged(_read(_path(base), (*seen, path)), settings) if base else settings
+    return _merged(_read(_path(str(base)), (*seen, path)), settings) if base else settings
 
 
 def _merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

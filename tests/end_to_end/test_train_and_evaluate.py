@@ -8,7 +8,7 @@ import pytest
 import yaml
 from sklearn.metrics import average_precision_score
 
-from mlgcn import Predictor
+from mlgcn import Predictor, cli
 from mlgcn.commands import evaluate, train
 from mlgcn.data.sources.phantom import write_phantoms
 from mlgcn.predictions import Predictions
@@ -70,6 +70,13 @@ def test_the_predictions_are_those_of_the_saved_model_on_patients_it_never_saw(f
     splits = json.loads((folder / "run" / "splits.json").read_text())
     assert splits["parts"]["test"]["patients"] == predictions.images.patient_id.nunique()
     assert sum(part["patients"] for part in splits["parts"].values()) == labels.patient_id.nunique()
+
+
+def test_predict_scores_files_from_the_command_line(folder):
+    image = sorted((folder / "hospital" / "images").iterdir())[0]
+    cli.main(["predict", str(image), "--run", str(folder / "run"), "--out", str(folder / "scores.csv")])
+    scores = pd.read_csv(folder / "scores.csv")
+    assert scores.path.tolist() == [str(image)] and scores.drop(columns="path").to_numpy().shape == (1, 26)
 
 
 def test_wandb_ran_offline_under_the_id_that_the_run_keeps(folder):

@@ -101,7 +101,7 @@ def test_a_label_changes_the_refined_rows_of_the_others(tokens):
     attention = attention_of(tokens)
     _, classifiers = inputs()
     changed = classifiers.clone()
-    changed[0, 1] += 1
+    changed[0, 1] += torch.randn(D, dtype=torch.float64)  # not a constant, which normalisation would take out
     moved = (attention.classifiers(changed) - attention.classifiers(classifiers)).abs().amax(dim=2) > 1e-6  # [E, C]
     assert moved[0].all()
     assert moved[1:].all() if tokens == "experts" else not moved[1:].any()
@@ -112,7 +112,7 @@ def test_an_image_changes_its_own_refined_vectors_alone(tokens):
     attention = attention_of(tokens)
     pooled, _ = inputs()
     changed = pooled.clone()
-    changed[0, 1] += torch.randn(D, dtype=torch.float64)  # not a constant, which normalisation would take out
+    changed[0, 1] += torch.randn(D, dtype=torch.float64)
     moved = (attention.images(changed) - attention.images(pooled)).abs().amax(dim=2) > 1e-6  # [E, B]
     expected = torch.zeros(E, B, dtype=torch.bool)
     expected[:, 1] = torch.tensor([True, *[tokens == "experts"] * (E - 1)])

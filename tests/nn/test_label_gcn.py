@@ -64,7 +64,7 @@ def test_only_the_two_weight_matrices_are_trained_and_they_start_as_in_ml_gcn():
     for weight in classifiers.parameters():
         bound = weight.shape[0] ** -0.5  # +-1/sqrt(outputs), uniform
         assert weight.abs().max() <= bound
-        assert weight.std() == pytest.approx(bound / np.sqrt(3), rel=0.05)
+        assert weight.std().item() == pytest.approx(bound / np.sqrt(3), rel=0.05)
 
 
 def test_the_gradients_of_the_graph_convolutions_are_right():

@@ -1,0 +1,148 @@
+"""Loaders: what an epoch of training and of evaluation consists of, and how missing files are told."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mlgcn.data.datamodule import ImageDataModule, Stride, check_present, evaluation_loader
+from mlgcn.data.images import UnreadableImageError
+from mlgcn.data.samplers import RandomSampler
+from mlgcn.labels import LabelTable
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Twenty images whose grey level is their number: 12 of train, 5 of val and 3 of test, mixed."""
+    paths = [str(tmp_path / f"{number}.png") for number in range(20)]
+    for number, path in enumerate(paths):
+        Image.fromarray(np.full((8, 8), number, dtype=np.uint8)).save(path)
+    split = ["train", "val", "train", "test"] * 3 + ["train", "train", "val", "train"] * 2
+    return LabelTable(np.eye(20)[:, :2], ["a", "b"], image_id=range(20), path=paths, split=split)
+
+
+def of(table, name):
+    """Numbers of the images of a split."""
+    return [number for number, split in enumerate(table.images.split) if split == name]
+
+
+def data_module(table, num_samples=12, place=None, **options):
+    def sampler(rank, world_size):
+        return RandomSampler(np.zeros((len(of(table, "train")), 2)), num_samples, 3, rank, world_size)
+
+    data = ImageDataModule(table, sampler, **{"image_size": 8, "batch_size": 4, **options})
+    data.trainer = place
+    data.setup("fit")
+    return data
+
+
+def numbers(batches):
+    """The number of every image, read off its pixels."""
+    return [int(image[0, 0, 0]) for batch in batches for image in batch.images]
+
+
+def test_training_images_come_as_the_sampler_draws_them(table):
+    drawn = list(RandomSampler(np.zeros((12, 2)), 12, 3))
+    batches = list(data_module(table).train_dataloader())
+    assert [row for batch in batches for row in batch.rows.tolist()] == drawn
+    assert numbers(batches) == [of(table, "train")[row] for row in drawn]
+    for batch in batches:
+        assert batch.images.shape == (4, 1, 8, 8)
+        assert torch.equal(batch.targets, torch.tensor(table.split("train").values)[batch.rows])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_validation_images_come_once_each_and_in_order(table, workers):
+    batches = list(data_module(table, num_workers=workers).val_dataloader())
+    assert numbers(batches) == of(table, "val")
+    assert [len(batch.images) for batch in batches] == [4, 1]
+
+
+def test_evaluation_takes_the_images_of_the_table_once_each_and_in_order(table):
+    part = table.take(np.array([7, 3, 11, 0, 19]))
+    batches = list(evaluation_loader(part, 8, batch_size=2))
+    assert numbers(batches) == [7, 3, 11, 0, 19]
+    assert [row for batch in batches for row in batch.rows.tolist()] == list(range(5))
+
+
+@pytest.mark.parametrize("num_samples", [1, 3, 4, 5, 8, 9, 12, 30])
+def test_the_number_of_training_batches_is_known_before_they_are_read(table, num_samples):
+    data = data_module(table, num_samples)
+    sizes = [len(batch.images) for batch in data.train_dataloader()]
+    assert len(sizes) == data.train_batches
+    # A rest of the last epoch is left out, unless it is all there is.
+    assert sizes == ([num_samples] if num_samples < 4 else [4] * (num_samples // 4))
+
+
+def test_each_process_reads_its_own_share(table):
+    trained, validated = [], []
+    for rank in range(2):
+        data = data_module(table, place=SimpleNamespace(global_rank=rank, world_size=2))
+        assert data.train_batches == 1
+        trained.append(list(data.train_dataloader().sampler))
+        validated += numbers(data.val_dataloader())
+    alone = list(RandomSampler(np.zeros((12, 2)), 12, 3))
+    assert [alone[rank::2] for rank in range(2)] == trained
+    assert sorted(validated) == of(table, "val")
+
+
+@pytest.mark.parametrize(("size", "world_size"), [(10, 1), (10, 3), (2, 4), (0, 2)])
+def test_strides_of_all_processes_cover_every_image_once(size, world_size):
+    strides = [Stride(size, rank, world_size) for rank in range(world_size)]
+    assert sorted(row for stride in strides for row in stride) == list(range(size))
+    assert [len(stride) for stride in strides] == [len(list(stride)) for stride in strides]
+
+
+# Missing and broken files
+
+
+def test_absent_images_are_counted_and_the_first_ten_named(table):
+    gone = [0, *range(2, 13)]
+    for number in gone:
+        Path(table.images.path[number]).unlink()
+    for check in (check_present, data_module):
+        with pytest.raises(FileNotFoundError) as refusal:
+            check(table)
+        first, *named = str(refusal.value).splitlines()
+        assert first.startswith("12 of 20 images are absent; ") and "--data.unreadable skip" in first
+        assert [line.strip() for line in named] == [table.images.path[number] for number in gone[:10]]
+
+
+def test_a_folder_in_place_of_an_image_is_absent(table):
+    path = Path(table.images.path[4])
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(FileNotFoundError, match=r"1 of 20 images are absent[^\n]*\n  .*4\.png$"):
+        check_present(table)
+
+
+def test_phantoms_are_never_absent():
+    check_present(LabelTable(np.eye(2), ["a", "b"], image_id=["x", "y"], path=["phantom:0:0", "phantom:0:1"]))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_broken_image_stops_the_epoch_and_is_named(table, workers):
+    Path(table.images.path[1]).write_bytes(b"broken")
+    with pytest.raises(UnreadableImageError, match=r"[/\\]1\.png: truncated or no PNG or JPEG image"):
+        list(data_module(table, num_workers=workers).val_dataloader())
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_broken_and_absent_images_are_skipped_and_named_where_asked(table, workers):
+    broken, absent = of(table, "val")[1:3]
+    Path(table.images.path[broken]).write_bytes(b"broken")
+    Path(table.images.path[absent]).unlink()
+    data = data_module(table, num_workers=workers, skip_unreadable=True)
+    batches = list(data.val_dataloader())
+    assert numbers(batches) == [number for number in of(table, "val") if number not in (broken, absent)]
+    named = [message for batch in batches for message in batch.unreadable]
+    assert [message.split(": ")[0] for message in named] == [table.images.path[n] for n in (broken, absent)]
+    assert len(list(data.train_dataloader())) == 3
+
+
+def test_a_table_without_a_validation_split_is_refused(table):
+    with pytest.raises(ValueError, match="the val split is empty"):
+        data_module(table.with_split(["train"] * 20))

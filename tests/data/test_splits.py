@@ -1,0 +1,211 @@
+"""Splits: no patient in two parts, every part like the whole, official ones left as they are."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlgcn.data.splits import check_patients, complete_split, split_by_patient, split_report
+from mlgcn.labels import SPLITS, LabelTable
+
+PARTS = dict(zip(SPLITS, (0.7, 0.1, 0.2), strict=True))
+
+
+def table(images_of, prevalence=(0.4, 0.1), seed=0, unknown=0.0, split=""):
+    """Patients with these numbers of images, their labels drawn with these prevalences."""
+    rng = np.random.default_rng(seed)
+    patient = np.repeat([f"p{number:03d}" for number in range(len(images_of))], images_of)
+    values = (rng.random((len(patient), len(prevalence))) < prevalence).astype(float)
+    values[rng.random(values.shape) < unknown] = np.nan
+    names = [f"label-{share}" for share in prevalence]
+    ids = [f"i{number}" for number in range(len(patient))]
+    return LabelTable(values, names, image_id=ids, patient_id=patient, split=split)
+
+
+def patients(split_table, name):
+    return set(split_table.images.patient_id[split_table.images.split == name])
+
+
+def assert_no_patient_in_two_parts(split_table):
+    parts = [patients(split_table, name) for name in SPLITS]
+    assert sum(map(len, parts)) == len(set.union(*parts)) == split_table.images.patient_id.nunique()
+
+
+def assert_only_the_split_changed(after, before):
+    assert after.names == before.names
+    np.testing.assert_array_equal(after.values, before.values)
+    assert after.images.drop(columns="split").equals(before.images.drop(columns="split"))
+
+
+# By patient
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    images_of=st.lists(st.integers(1, 8), min_size=10, max_size=60),
+    seed=st.integers(0, 999),
+    fractions=st.sampled_from([(0.7, 0.1, 0.2), (0.5, 0.25, 0.25), (0.8, 0.2, 0), (0.8, 0, 0.2)]),
+)
+def test_no_patient_is_in_two_parts_and_each_part_has_its_share_of_patients(images_of, seed, fractions):
+    whole = table(images_of, (0.5, 0.1, 0.02), seed, unknown=0.1)
+    made = split_by_patient(whole, fractions, seed)
+    assert_no_patient_in_two_parts(made)
+    assert_only_the_split_changed(made, whole)
+    for name, fraction in zip(SPLITS, fractions, strict=True):
+        # Stratification weighs the labels against the share, which few patients cannot both meet.
+        assert abs(len(patients(made, name)) - fraction * len(images_of)) <= 4
+        assert (len(patients(made, name)) > 0) == (fraction > 0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_large_parts_have_their_shares_of_patients_and_of_every_labels_positives(seed):
+    rng = np.random.default_rng(seed)
+    whole = table(rng.integers(1, 6, size=500), (0.4, 0.1, 0.02), seed)
+    made = split_by_patient(whole, seed=seed)
+    positives = whole.positives
+    for name, fraction in PARTS.items():
+        assert abs(len(patients(made, name)) / 500 - fraction) < 0.02
+        part = made.split(name).positives
+        # Closer than a random division comes, whose standard deviation is sqrt(n f (1 - f)).
+        assert (np.abs(part - fraction * positives) <= 1.5 * np.sqrt(positives * fraction * (1 - fraction))).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_label_of_twenty_patients_is_found_in_every_part(seed):
+    # Each has it on one image only. At random, val would have none of them in 12 % of all divisions.
+    images_of = np.full(400, 2)
+    values = np.zeros((800, 2))
+    values[np.random.default_rng(seed).choice(400, size=20, replace=False) * 2, 0] = 1
+    values[:, 1] = np.arange(800) % 3 == 0
+    made = split_by_patient(LabelTable(values, ["rare", "common"], **owners(images_of)), seed=seed)
+    found = {name: made.split(name).positives[0] for name in SPLITS}
+    assert abs(found["test"] - 4) <= 1 and abs(found["val"] - 2) <= 1 and abs(found["train"] - 14) <= 2
+
+
+def owners(images_of):
+    patient = np.repeat(np.arange(len(images_of)), images_of)
+    return {"image_id": np.arange(len(patient)), "patient_id": patient}
+
+
+def test_the_same_seed_divides_alike_and_another_seed_otherwise():
+    whole = table([2] * 80)
+    one, again, other = (split_by_patient(whole, seed=seed).images.split.tolist() for seed in (1, 1, 2))
+    assert one == again != other
+
+
+def test_the_division_does_not_depend_on_the_order_of_the_images():
+    whole = table([3] * 40)
+    order = np.random.default_rng(0).permutation(len(whole))
+    straight, mixed = split_by_patient(whole), split_by_patient(whole.take(order))
+    assert mixed.images.set_index("image_id").split.to_dict() == straight.images.set_index("image_id").split.to_dict()
+
+
+@pytest.mark.parametrize("fractions", [(0.7, 0.3), (0.5, 0.5, 0.5), (1.2, -0.1, -0.1), (0, 0, 1), (0, 0.5, 0.5)])
+def test_fractions_that_are_no_shares_are_refused(fractions):
+    message = r"expected three shares, the first > 0, that add up to 1"
+    with pytest.raises(ValueError, match=message):
+        split_by_patient(table([1] * 20), fractions)
+    official = table([1] * 20, split=["train"] * 15 + ["test"] * 5)
+    with pytest.raises(ValueError, match=message):
+        complete_split(official, fractions)
+
+
+def test_fewer_than_10_patients_are_not_divided():
+    with pytest.raises(ValueError, match="there are 9 patients, expected at least 10 to divide"):
+        split_by_patient(table([4] * 9))
+
+
+# As the source has it
+
+
+def test_a_table_without_a_split_is_divided_by_patient():
+    whole = table([2] * 60)
+    made, method = complete_split(whole, (0.6, 0.2, 0.2), seed=3)
+    assert made.images.split.equals(split_by_patient(whole, (0.6, 0.2, 0.2), seed=3).images.split)
+    assert method == "all patients divided 0.6:0.2:0.2 by iterative stratification, seed 3"
+
+
+def test_an_official_split_stays_as_it_is():
+    given_split = (["train"] * 3 + ["val"] + ["test"] * 2) * 5
+    made, method = complete_split(table([1] * 30, split=given_split))
+    assert made.images.split.tolist() == given_split
+    assert method == "the source's own"
+
+
+def test_validation_patients_come_from_training_where_the_source_has_none():
+    given_split = ["train"] * 160 + ["test"] * 40  # 80 and 20 patients
+    official = table([2] * 100, split=given_split)
+    made, method = complete_split(official, (0.7, 0.1, 0.2), seed=4)
+    assert_no_patient_in_two_parts(made)
+    assert_only_the_split_changed(made, official)
+    assert patients(made, "test") == patients(official, "test")
+    # 0.1 of 0.8 is left of the patients' shares once test is taken.
+    assert abs(len(patients(made, "val")) - 80 / 8) <= 2
+    assert method == "the source's own, val: 0.125 of its training patients, seed 4"
+
+
+def test_a_patient_in_two_parts_is_named():
+    leaking = table([3] * 20, split=(["train"] * 3 + ["test"] * 3) * 10)
+    leaking = leaking.with_split(["test", *leaking.images.split[1:58], "train", "train"])
+    for check in (check_patients, complete_split):
+        with pytest.raises(ValueError, match=r"2 patients are in more than one split, the first \['p000', 'p019'\]"):
+            check(leaking)
+
+
+def test_one_patient_in_many_images_of_one_part_is_no_leak():
+    check_patients(table([5] * 4, split=["train"] * 10 + ["test"] * 10))
+
+
+def test_images_without_a_split_among_others_that_have_one_are_counted():
+    some = table([1] * 12, split=["train"] * 7 + [""] * 3 + ["test"] * 2)
+    with pytest.raises(ValueError, match="3 of 12 images have no split while others have one"):
+        complete_split(some)
+
+
+@pytest.mark.parametrize(("given_split", "listed"), [(["train"], "'train'"), (["train", "val"], "'train', 'val'")])
+def test_a_split_without_train_or_test_is_refused(given_split, listed):
+    with pytest.raises(ValueError, match=rf"the table has the splits \[{listed}\], expected train, test and perhaps"):
+        complete_split(table([1] * 12, split=given_split * (12 // len(given_split))))
+
+
+# The report
+
+
+def test_the_report_counts_what_is_there():
+    made = split_by_patient(table([3] * 60, (0.4, 0.1, 0.05), unknown=0.2))
+    report = json.loads(json.dumps(split_report(made, "as I like")))
+    assert report["method"] == "as I like" and list(report["parts"]) == list(SPLITS)
+    for name, part in report["parts"].items():
+        positives, known = Counter(), Counter()
+        rows = [row for row in range(len(made)) if made.images.split[row] == name]
+        for row in rows:
+            for label, value in zip(made.names, made.values[row], strict=True):
+                known[label] += value == value
+                positives[label] += value == 1
+        assert part["images"] == len(rows)
+        assert part["patients"] == len({made.images.patient_id[row] for row in rows})
+        assert part["positives"] == dict(positives) and part["known"] == dict(known)
+
+
+def report_of(values, split, **columns):
+    names = ["Mass", "Hernia", "Edema"]
+    return split_report(LabelTable(np.array(values), names, image_id=range(len(split)), split=split, **columns), "")
+
+
+def test_a_label_without_positive_in_a_part_is_warned_of():
+    values = [[1, 0, 0], [1, 1, 1], [0, 1, np.nan]]
+    report = report_of(values, ["train", "val", "test"], patient_id=["a", "b", "c"])
+    assert report["warnings"] == [
+        "no positive in train: Hernia, Edema; they cannot be learned",
+        "no positive in test: Mass, Edema; their metrics are undefined",
+    ]
+
+
+def test_a_table_without_patients_is_warned_of():
+    ones = np.ones((3, 3))
+    (warning,) = report_of(ones, list(SPLITS))["warnings"]
+    assert "no patient is given" in warning and "parts may share patients" in warning
+    assert report_of(ones, list(SPLITS), patient_id=["a", "b", "c"])["warnings"] == []

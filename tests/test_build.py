@@ -1,0 +1,233 @@
+from functools import partial
+from typing import Literal, get_args, get_origin, get_type_hints
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from embeddings import label_sentences, save_vectors, train_glove
+from mlgcn.build import build_label_knowledge, build_loss, build_model, build_sampler, build_table
+from mlgcn.config import GraphConfig, LossConfig, ModelConfig, SamplerConfig
+from mlgcn.data.samplers import SAMPLERS
+from mlgcn.graph import dense
+from mlgcn.labels import LabelTable
+from mlgcn.losses import BCELoss
+from mlgcn.nn import LabelGCN, LinearClassifiers, lse_pool
+
+NAMES = ("Effusion", "Mass", "Hernia", "Lung Opacity")
+
+
+def choices(section):
+    """Every setting of a section that is one of a list, with each of its values."""
+    hints = get_type_hints(section).items()
+    return [(name, value) for name, hint in hints if get_origin(hint) is Literal for value in get_args(hint)]
+
+
+@pytest.fixture
+def train_table():
+    values = np.random.default_rng(0).integers(0, 2, size=(60, len(NAMES)))
+    return LabelTable(values, NAMES, image_id=map(str, range(60)), split="train")
+
+
+@pytest.fixture
+def tiny_network(tiny_config, train_table):
+    """Builds the network of the small configuration, with settings by section laid over it."""
+
+    def build(seed=0, **sections):
+        config = tiny_config(**sections)
+        labels = build_label_knowledge(config, train_table)
+        return build_model(config.model, labels.vectors, labels.graph, seed)[0]
+
+    return build
+
+
+def random_parts(model):
+    """Weights that are drawn, as opposed to the zeros and ones of biases and normalisation."""
+    return {name: value for name, value in model.named_parameters() if value.ndim > 1}
+
+
+def test_there_are_choices_to_build():
+    assert {name for name, _ in choices(ModelConfig)} >= {"branch", "pooling", "attention"}
+    assert {name for name, _ in choices(LossConfig)} >= {"diversity_distribution", "diversity_consensus"}
+    assert {value for _, value in choices(GraphConfig)} >= {"paper", "released", "identity", "none"}
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [
+        *[("model", *choice) for choice in choices(ModelConfig)],
+        *[("graph", *choice) for choice in choices(GraphConfig)],
+        ("model", "experts", 3),
+        ("model", "dropout", 0.1),
+    ],
+)
+def test_every_choice_builds_a_network_whose_weights_all_learn(tiny_config, train_table, section, name, value):
+    config = tiny_config(**{section: {name: value}})
+    labels = build_label_knowledge(config, train_table)
+    model, report = build_model(config.model, labels.vectors, labels.graph, seed=0)
+    assert report == "resnet18: random weights, not pretrained"
+    logits = model.train()(torch.randn(2, 3, 64, 64))
+    assert logits.shape == (config.model.experts, 2, len(NAMES))
+    targets = torch.tensor([[1.0, 0.0, torch.nan, 0.0], [0.0, 1.0, 0.0, 1.0]])
+    loss = build_loss(config.loss)(logits, targets)["loss"]
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert not [name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()]
+
+
+def test_the_settings_reach_their_parts(tiny_network):
+    model = tiny_network(model={"sharpness": 3.0, "hidden": 24, "heads": 2, "attention": "experts", "dropout": 0.25})
+    features = torch.randn(2, 5, 3, 3)
+    assert torch.equal(model.pool(features), lse_pool(features, 3.0))
+    assert all(head.first.out_channels == 24 and head.second.out_channels == 512 for head in model.heads)
+    assert model.attention.tokens == "experts" and model.attention.layer.self_attn.num_heads == 2
+    assert model.attention.layer.dropout.p == 0.25
+    plain = tiny_network(model={"pooling": "max", "attention": "none", "experts": 1}, loss={"diversity": 0.0})
+    assert plain.attention is None and len(plain.branches) == 1
+    assert torch.equal(plain.pool(features), features.amax(dim=(2, 3)))
+
+
+def test_convolutions_are_laid_out_channels_last(tiny_network):
+    for module in tiny_network().modules():
+        if isinstance(module, nn.Conv2d):
+            assert module.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("variant", ["paper", "none"])
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tiny_network, variant):
+    build = partial(tiny_network, graph={"variant": variant}, embeddings={"source": "random"})
+    one, again, other = build(7), build(7), build(8)
+    assert one.state_dict().keys() == again.state_dict().keys()
+    for name, value in one.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[name], value, rtol=0, atol=0)
+    for name, value in random_parts(one).items():
+        assert not torch.equal(value, random_parts(other)[name]), name
+
+
+def test_experts_start_with_classifiers_of_their_own(tiny_network):
+    for variant, kind in (("paper", LabelGCN), ("none", LinearClassifiers)):
+        heads = tiny_network(graph={"variant": variant}).heads
+        assert all(isinstance(head, kind) for head in heads)
+        assert not torch.equal(heads[0](), heads[1]())
+
+
+def test_building_leaves_the_global_random_streams_untouched(tiny_config, train_table):
+    config = tiny_config(embeddings={"source": "random"})
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    labels = build_label_knowledge(config, train_table)
+    build_model(config.model, labels.vectors, labels.graph, seed=3)
+    list(build_sampler(config.sampler, train_table.values, seed=3))
+    assert torch.equal(torch.get_rng_state(), before[0])
+    np.testing.assert_array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+
+
+def test_the_graph_is_built_as_configured(tiny_config, train_table):
+    values = train_table.values.astype(np.float64)
+    likely = values.T @ values / values.sum(axis=0)[:, None]  # P(j|i)
+    edges = (likely >= 0.5) & ~np.eye(len(NAMES), dtype=bool)
+    assert 0 < edges.sum() < edges.size - len(NAMES)  # so that the threshold matters
+    graph = build_label_knowledge(tiny_config(graph={"threshold": 0.5, "reweight": 0.3}), train_table).graph
+    expected = 0.3 * edges / np.maximum(edges.sum(axis=1, keepdims=True), 1) + 0.7 * np.eye(len(NAMES))
+    np.testing.assert_allclose(dense(graph), expected, rtol=1e-6)
+    diagonals = {"released": np.ones(len(NAMES)), "paper": np.full(len(NAMES), 0.8)}
+    for variant, diagonal in diagonals.items():
+        graph = build_label_knowledge(tiny_config(graph={"variant": variant}), train_table).graph
+        np.testing.assert_allclose(dense(graph).diagonal(), diagonal, rtol=1e-6)
+    graph = build_label_knowledge(tiny_config(graph={"variant": "identity"}), train_table).graph
+    np.testing.assert_array_equal(dense(graph), np.eye(len(NAMES)))
+    assert build_label_knowledge(tiny_config(graph={"variant": "none"}), train_table).graph is None
+
+
+def test_the_counts_are_those_of_the_training_split(tiny_config, train_table):
+    counted = build_label_knowledge(tiny_config(), train_table).cooccurrence
+    values = train_table.values.astype(int)
+    np.testing.assert_array_equal(counted.counts, values.T @ values)
+    assert counted.names == NAMES
+
+
+def test_glove_vectors_are_trained_on_the_labels(tiny_config, train_table):
+    labels = build_label_knowledge(tiny_config(run={"seed": 5}), train_table)
+    expected = train_glove(label_sentences(train_table.values, NAMES), dimensions=16, seed=5, vocabulary=list(NAMES))
+    assert labels.vectors.dtype == torch.float32 and labels.vectors.shape == (len(NAMES), 16)
+    np.testing.assert_array_equal(labels.vectors, [expected[name] for name in NAMES])
+
+
+def test_random_vectors_have_about_unit_length_and_depend_on_the_seed_alone(tiny_config, train_table):
+    settings = {"source": "random", "dimensions": 400}
+    one, again, other = (
+        build_label_knowledge(tiny_config(embeddings=settings, run={"seed": seed}), train_table).vectors
+        for seed in (0, 0, 1)
+    )
+    assert torch.equal(one, again) and not torch.equal(one, other)
+    np.testing.assert_allclose(one.norm(dim=1), 1, atol=0.2)
+
+
+def test_vectors_of_a_file_are_taken_by_name(tiny_config, train_table, tmp_path):
+    keyed = build_label_knowledge(tiny_config(embeddings={"source": "random"}), train_table).keyed
+    names = list(NAMES)[::-1]
+    shuffled = type(keyed)(keyed.vector_size)
+    shuffled.add_vectors([*names, "Cough"], np.stack([*[keyed[name] for name in names], keyed["Mass"] + 1]))
+    save_vectors(shuffled, tmp_path / "vectors.txt")
+    labels = build_label_knowledge(tiny_config(embeddings={"source": str(tmp_path / "vectors.txt")}), train_table)
+    np.testing.assert_array_equal(labels.vectors, [keyed[name] for name in NAMES])
+
+
+def test_vectors_of_a_file_that_is_not_there_are_refused(tiny_config, train_table):
+    with pytest.raises(FileNotFoundError, match=r"embeddings\.source: no file glvoe; expected 'glove', 'random' or a"):
+        build_label_knowledge(tiny_config(embeddings={"source": "glvoe"}), train_table)
+
+
+def test_the_table_has_a_split_for_every_image(tiny_config):
+    table, method = build_table(tiny_config())
+    assert len(table) == 96 and set(table.images.split) == {"train", "val", "test"}
+    assert "seed 0" in method
+    again, other = build_table(tiny_config())[0], build_table(tiny_config(run={"seed": 1}))[0]
+    assert again.images.equals(table.images) and not other.images.split.equals(table.images.split)
+
+
+@pytest.mark.parametrize(("name", "value"), choices(LossConfig))
+def test_the_loss_is_built_as_configured(name, value):
+    loss = build_loss(LossConfig(**{name: value}, diversity=0.7))
+    assert isinstance(loss.base, BCELoss) and loss.weight == 0.7
+    assert getattr(loss.diversity, name.removeprefix("diversity_")) == value
+    assert loss(torch.randn(2, 3, 4), torch.ones(3, 4))["diversity"] < 0
+
+
+def test_a_diversity_of_zero_is_left_out():
+    terms = build_loss(LossConfig(diversity=0.0))(torch.zeros(1, 2, 3), torch.zeros(2, 3))
+    assert set(terms) == {"loss", "classification"}
+
+
+def test_an_unknown_loss_is_refused_with_the_nearest_one():
+    with pytest.raises(ValueError, match=r"unknown loss\.name 'bec'; did you mean 'bce'\?"):
+        build_loss(LossConfig(name="bec"))
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_samplers_are_built_by_name_and_drawn_from_the_seed(name, train_table):
+    def drawn(seed=0, **settings):
+        return list(build_sampler(SamplerConfig(name=name, **settings), train_table.values, seed))
+
+    sampler = build_sampler(SamplerConfig(name=name), train_table.values, 0)
+    assert type(sampler) is SAMPLERS[name] and len(drawn()) == len(train_table)
+    assert len(drawn(num_samples=25)) == 25
+    assert drawn() == drawn() and drawn() != drawn(seed=1)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_processes_share_what_one_would_draw(name, train_table):
+    config = SamplerConfig(name=name, num_samples=30)
+    whole = list(build_sampler(config, train_table.values, 0))
+    shares = [list(build_sampler(config, train_table.values, 0, rank, 3)) for rank in range(3)]
+    assert [shares[i % 3][i // 3] for i in range(30)] == whole
+
+
+def test_an_unknown_sampler_is_refused_with_the_nearest_one(train_table):
+    with pytest.raises(ValueError, match=r"unknown sampler\.name 'cylce'; did you mean 'cycle'\?"):
+        build_sampler(SamplerConfig(name="cylce"), train_table.values, 0)
+
+
+def test_an_unknown_trunk_is_refused(tiny_network):
+    with pytest.raises(ValueError, match="trunk is 'resnet19', expected one of"):
+        tiny_network(model={"trunk": "resnet19"})
