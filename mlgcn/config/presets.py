@@ -23,7 +23,7 @@ def preset_summary(name: str) -> str:
 def read_preset(name: str) -> dict[str, Any]:
     """The settings of a preset or of a YAML file, by section.
 
-    A file may name another as its `base`, whose settings it changes.
+    A file may name a preset or another file (from its own folder) as its `base`, whose settings it changes.
     Raises: ValueError on an unknown preset (naming the nearest), a file that is no mapping of sections, or bases that
         go round in circles; FileNotFoundError if a name that ends in .yaml or .yml is no file.
     """
@@ -52,7 +52,10 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     base = settings.pop("base", None)
     if wrong := [key for key, value in settings.items() if not isinstance(value, dict)]:
         raise ValueError(f"{path}: section {wrong[0]!r} must hold settings, got {settings[wrong[0]]!r}")
-    return _merged(_read(_path(str(base)), (*seen, path)), settings) if base else settings
+    if base is None:
+        return settings
+    is_file = str(base).endswith((".yaml", ".yml"))
+    return _merged(_read(_path(str(path.parent / base) if is_file else str(base)), (*seen, path)), settings)
 
 
 def _merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,9 @@ class MultiExpertLoss(nn.Module):
     The total is that of Seo et al. 2023, eq. 4, with the classification loss of an image summed over its C labels, all
     of it divided by C: `sum_e mean(base) + weight / C * L_div`. With the mean over labels next to a whole L_div the
     total has no minimum: experts that each assert one label of their own gain more than they lose (4 experts, 26
-    labels, weight 0.2: 0.40 against 0.15 for a unit of logit), and training runs away.
+    labels, weight 0.2: 0.40 against 0.15 for a unit of logit), and training runs away. A divergence has no bound, so
+    experts that are right but not equally sure of it still lower the total without end, slowly: with softmax by at
+    most 2 * weight / C for a unit of logit.
 
     Args:
         base: any element-wise loss.

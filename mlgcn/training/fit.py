@@ -21,6 +21,7 @@ from mlgcn.data.splits import split_report
 from mlgcn.labels import LabelTable, describe_rule, label_groups
 from mlgcn.run_directory import RunDirectory
 from mlgcn.training.callbacks import EpochLines, SaveOnError, SaveOnInterrupt
+from mlgcn.training.checkpoint_io import StreamedCheckpointIO
 from mlgcn.training.module import TrainingModule
 from mlgcn.training.tracking import Tracking
 
@@ -113,6 +114,7 @@ def _trainer(config: Config, run: RunDirectory, tracking: Tracking) -> L.Trainer
         enable_progress_bar=sys.stdout.isatty(),
         enable_model_summary=False,
         callbacks=callbacks,
+        plugins=[StreamedCheckpointIO()],
         logger=tracking.loggers,
     )
 

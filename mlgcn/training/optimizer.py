@@ -12,9 +12,11 @@ from mlgcn.config import OptimizerConfig
 def make_optimizer(parameters: Iterable[Parameter], config: OptimizerConfig) -> Optimizer:
     """The optimiser over all parameters."""
     if config.name == "sgd":
-        return SGD(parameters, config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+        return SGD(
+            parameters, config.lr, momentum=config.momentum, weight_decay=config.weight_decay, fused=config.fused
+        )
     kind = {"adam": Adam, "adamw": AdamW}[config.name]
-    return kind(parameters, config.lr, betas=config.betas, weight_decay=config.weight_decay)
+    return kind(parameters, config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=config.fused)
 
 
 def make_schedule(optimizer: Optimizer, config: OptimizerConfig, steps: int) -> LRScheduler:

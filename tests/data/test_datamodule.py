@@ -1,5 +1,6 @@
 """Loaders: what an epoch of training and of evaluation consists of, and how missing files are told."""
 
+import multiprocessing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -128,6 +129,8 @@ def test_a_broken_image_stops_the_epoch_and_is_named(table, workers):
     Path(table.images.path[1]).write_bytes(b"broken")
     with pytest.raises(UnreadableImageError, match=r"[/\\]1\.png: truncated or no PNG or JPEG image"):
         list(data_module(table, num_workers=workers).val_dataloader())
+    for worker in multiprocessing.active_children():
+        worker.terminate()  # the loader would wait 5 seconds for each
 
 
 @pytest.mark.parametrize("workers", [0, 2])

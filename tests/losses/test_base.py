@@ -13,7 +13,7 @@ class SquaredError(ElementwiseLoss):
     """The simplest formula; records what it was given."""
 
     def elementwise(self, logits, targets):
-        self.seen = logits, targets
+        self.seen, self.autocast = (logits, targets), torch.is_autocast_enabled(logits.device.type)
         return (logits - targets) ** 2
 
 
@@ -116,11 +116,12 @@ def test_logits_and_targets_of_other_shapes_are_refused(kind, logits, targets):
         kind()(torch.zeros(logits), torch.zeros(targets))
 
 
-def test_the_formula_sees_no_nan_and_no_half_precision():
+def test_the_formula_sees_no_nan_no_half_precision_and_no_autocast():
     loss = SquaredError()
     logits, targets = random_batch()
-    loss(logits.bfloat16(), targets)
-    assert {values.dtype for values in loss.seen} == {torch.float32}
+    with torch.autocast("cpu", torch.bfloat16):
+        loss(logits.bfloat16(), targets)
+    assert not loss.autocast and {values.dtype for values in loss.seen} == {torch.float32}
     assert not torch.isnan(loss.seen[1]).any() and torch.equal(loss.seen[1] == 0, torch.isnan(targets))
 
 

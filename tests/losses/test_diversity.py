@@ -88,6 +88,15 @@ def test_the_gradient_takes_the_consensus_as_a_constant(distribution, consensus)
     np.testing.assert_allclose(leaf.grad, expected, rtol=1e-9, atol=1e-12)
 
 
+@given(seed=integers(0, 2**32 - 1), experts=integers(2, 5), scale=sampled_from([1.0, 30.0, 1e3]))
+@settings(deadline=None, max_examples=30)
+def test_over_labels_the_pull_on_the_logits_is_bounded(seed, experts, scale):
+    leaf = torch.tensor(random_logits(seed, (experts, 1, C), scale), requires_grad=True)
+    ExpertDiversity()(leaf).backward()
+    # An expert and the mean of n differ by at most 2 (1 - 1/n) in absolute probability.
+    assert leaf.grad.abs().sum() <= 2 + 1e-9
+
+
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 def test_the_gradient_of_pairs_reaches_both_experts(distribution):
     leaf = torch.tensor(random_logits(), requires_grad=True)

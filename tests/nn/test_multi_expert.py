@@ -156,11 +156,11 @@ def test_evaluation_computes_the_classifiers_once(attention):
 def test_training_computes_the_classifiers_every_time():
     model = network().train()
     calls = count_calls(model)
-    for _ in range(2):
-        model(images())
-    with torch.no_grad():
-        model(images())
-    assert len(calls) == 3 * E
+    for gradients in (True, False):
+        with torch.set_grad_enabled(gradients):
+            model(images())
+            model(images())
+    assert len(calls) == 4 * E
 
 
 def change_by_hand(model):

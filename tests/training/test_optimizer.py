@@ -51,5 +51,5 @@ def test_one_cycle_rises_to_the_rate_and_falls_below_where_it_began():
 
 
 def test_a_rate_that_is_not_positive_is_refused():
-    with pytest.raises(ValueError, match="optimizer.lr must be > 0, got 0"):
+    with pytest.raises(ValueError, match=r"optimizer\.lr must be > 0, got 0"):
         OptimizerConfig(lr=0)
