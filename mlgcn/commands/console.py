@@ -41,7 +41,7 @@ def command(prog: str) -> Iterator[None]:
     except DivergedError as error:
         sys.stderr.write(f"{prog}: error: {error}\n")
         sys.exit(3)
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError) as error:
         # An error in a loader's worker comes with the worker's traceback; what it was stands in the last line.
         message = str(error).strip().splitlines()[-1] if str(error).startswith("Caught ") else str(error)
         sys.stderr.write(f"{prog}: error: {message}\n")

@@ -17,7 +17,7 @@ def load_weights(network: nn.Module, name: str, weights: str) -> str:
             (random), or the path of a file with the network's state dict, as torch.save writes it; it may lack the
             classifier `fc`, and may have one of another size.
     Raises: FileNotFoundError if the file is missing, ValueError if it cannot be read or does not fit the network,
-        RuntimeError if the ImageNet weights cannot be had.
+        ConnectionError if the ImageNet weights cannot be had.
     """
     if weights == "none":
         report = f"{name}: random weights, not pretrained"
@@ -26,7 +26,7 @@ def load_weights(network: nn.Module, name: str, weights: str) -> str:
         try:
             network.load_state_dict(entry.get_state_dict(progress=False, check_hash=True))
         except OSError as error:
-            raise RuntimeError(
+            raise ConnectionError(
                 f"the ImageNet weights of {name} could not be downloaded ({error}); give a local file with "
                 "--model.weights FILE, or train from random weights with --model.weights none"
             ) from error

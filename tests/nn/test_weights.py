@@ -90,7 +90,7 @@ def test_without_a_network_imagenet_weights_are_an_error_that_says_what_to_do(mo
         raise error
 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", download)
-    with pytest.raises(RuntimeError, match="ImageNet weights of resnet18 could not be downloaded") as caught:
+    with pytest.raises(ConnectionError, match="ImageNet weights of resnet18 could not be downloaded") as caught:
         build_trunk("resnet18", "imagenet")
     message = str(caught.value)
     assert str(error) in message and "--model.weights FILE" in message and "--model.weights none" in message

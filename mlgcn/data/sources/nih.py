@@ -37,15 +37,19 @@ def read_nih(root: Path, *, no_finding: bool = False) -> LabelTable:
     if unexpected := sorted(set(rows["View Position"]) - set(VIEWS)):
         raise ValueError(f"{csv}: column 'View Position' holds {unexpected}, expected {list(VIEWS)}")
     labels = [*FINDINGS, NO_FINDING] if no_finding else list(FINDINGS)
-    return LabelTable(
-        found.reindex(columns=labels, fill_value=0),
-        image_id=names,
-        path=_paths(root, names),
-        patient_id=rows["Patient ID"],
-        study_id=rows["Patient ID"] + "-" + rows["Follow-up #"],
-        view=rows["View Position"].map(VIEWS),
-        split=_official_split(root, names),
-    )
+    split = _official_split(root, names)
+    try:
+        return LabelTable(
+            found.reindex(columns=labels, fill_value=0),
+            image_id=names,
+            path=_paths(root, names),
+            patient_id=rows["Patient ID"],
+            study_id=rows["Patient ID"] + "-" + rows["Follow-up #"],
+            view=rows["View Position"].map(VIEWS),
+            split=split,
+        )
+    except ValueError as error:
+        raise ValueError(f"{csv}: {error}") from error
 
 
 def _paths(root: Path, names: pd.Series) -> list[str]:
