@@ -14,7 +14,7 @@ from embeddings import label_sentences, load_vectors, train_glove
 from mlgcn.config import Config, EmbeddingsConfig, LossConfig, ModelConfig, SamplerConfig
 from mlgcn.data.samplers import SAMPLERS, PlannedSampler
 from mlgcn.data.sources import read_source
-from mlgcn.data.splits import complete_split
+from mlgcn.data.splits import complete_split, recorded_split
 from mlgcn.graph import Cooccurrence, cooccurrence, label_graph, propagation
 from mlgcn.labels import LabelTable
 from mlgcn.losses import LOSSES, ExpertDiversity, MultiExpertLoss
@@ -49,9 +49,15 @@ class LabelKnowledge:
         return torch.tensor(np.stack([self.keyed[name] for name in self.names]), dtype=torch.float32)
 
 
-def build_table(config: Config) -> tuple[LabelTable, str]:
-    """The data set's labels with every image in a split, and in words how they came there."""
+def build_table(config: Config, recorded: Path | None = None) -> tuple[LabelTable, str]:
+    """The data set's labels with every image in a split, and in words how they came there.
+
+    Args:
+        recorded: the split that a run has recorded; where the file is there, it decides.
+    """
     table = read_source(config.data.source, config.data.root, **config.data.options)
+    if recorded is not None and recorded.is_file():
+        return recorded_split(table, recorded), f"as recorded in {recorded.name}"
     return complete_split(table, config.data.fractions, config.run.seed)
 
 
@@ -110,7 +116,9 @@ def build_sampler(
     if config.name not in SAMPLERS:
         raise ValueError(unknown_name("sampler.name", config.name, SAMPLERS))
     stream = int(np.random.SeedSequence([seed, SAMPLING]).generate_state(1)[0])
-    return SAMPLERS[config.name](targets, config.num_samples or len(targets), stream, rank, world_size)
+    return SAMPLERS[config.name](
+        targets, len(targets) if config.num_samples is None else config.num_samples, stream, rank, world_size
+    )
 
 
 def _label_vectors(config: EmbeddingsConfig, train: LabelTable, seed: int) -> KeyedVectors:

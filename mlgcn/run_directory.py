@@ -49,6 +49,16 @@ class RunDirectory:
         return self.path / "splits.json"
 
     @property
+    def split(self) -> Path:
+        """Every image with its patient and the split it was given, CSV: image_id, patient_id, split."""
+        return self.path / "split.csv"
+
+    @property
+    def unreadable(self) -> Path:
+        """Why images were left out of training, one a line; absent where none was."""
+        return self.path / "unreadable.txt"
+
+    @property
     def cooccurrence(self) -> Path:
         """Co-occurrence counts of the training split, CSV [C, C] with label names on both sides."""
         return self.path / "cooccurrence.csv"

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import RenderableType
 
 from mlgcn.reporting.tables import as_text
@@ -41,7 +42,7 @@ def command(prog: str) -> Iterator[None]:
     except DivergedError as error:
         sys.stderr.write(f"{prog}: error: {error}\n")
         sys.exit(3)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, MisconfigurationException) as error:
         # An error in a loader's worker comes with the worker's traceback; what it was stands in the last line.
         message = str(error).strip().splitlines()[-1] if str(error).startswith("Caught ") else str(error)
         sys.stderr.write(f"{prog}: error: {message}\n")

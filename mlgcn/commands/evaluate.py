@@ -1,6 +1,7 @@
 """evaluate.py: scores a run on any split of its own data, or of other data of the kind."""
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from mlgcn.build import build_table
 from mlgcn.commands.console import command, say
-from mlgcn.config import Config, config_from_dict, config_to_dict
+from mlgcn.config import Config, config_from_dict, config_to_dict, parse_command
 from mlgcn.data.sources import read_source
 from mlgcn.labels import LabelTable
 from mlgcn.metrics import multilabel_report
@@ -23,15 +24,18 @@ DESCRIPTION = "Scores a run and writes metrics, predictions, figures and a repor
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of evaluate.py."""
-    options = _parser().parse_args(arguments)
+    options = parse_command(_parser(), sys.argv[1:] if arguments is None else arguments, free=["data.options"])
     with command("evaluate.py"):
         run = RunDirectory(Path(options.run))
+        if options.out and not Path(options.out).parent.is_dir():
+            raise FileNotFoundError(f"--out: there is no folder {Path(options.out).parent}")
         if not run.config.is_file():
             raise FileNotFoundError(f"--run: {run.path} is no run, it has no {run.config.name}")
         predictor = Predictor.load(run.path)
         config = _with_data(config_from_dict(predictor.description.config), options.data)
         files = _files(run, options)
-        report = evaluate(predictor, _table(config, options.split), files, run, options.split, config)
+        table = _table(config, options.split, run)
+        report = evaluate(predictor, table, files, run, options.split, config)
         if options.out:
             Path(options.out).write_text(json.dumps(report, indent=2))
 
@@ -78,14 +82,20 @@ def _with_data(config: Config, data: Namespace) -> Config:
     """The run's configuration with the data that the command line names."""
     settings = config_to_dict(config)
     changes = {name: value for name, value in vars(data).items() if value is not None}
+    if "options" in changes and data.source in (None, config.data.source):
+        changes["options"] = config.data.options | changes["options"]  # the label policy stays unless it is changed
     settings["data"] |= changes
     return config_from_dict(settings)
 
 
-def _table(config: Config, split: str) -> LabelTable:
+def _table(config: Config, split: str, run: RunDirectory) -> LabelTable:
+    """The images to score: all there are, or a split as the run has recorded it."""
     if split == "all":
         return read_source(config.data.source, config.data.root, **config.data.options)
-    return build_table(config)[0].split(split)
+    try:
+        return build_table(config, run.split)[0].split(split)
+    except ValueError as error:
+        raise ValueError(f"{error}; to score all images of other data, use --split all") from error
 
 
 def _files(run: RunDirectory, options: Namespace) -> EvaluationFiles:

@@ -6,6 +6,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from mlgcn.commands.console import command, say
+from mlgcn.config import parse_command
 from mlgcn.data.sources.phantom import write_phantoms
 
 DESCRIPTION = (
@@ -20,7 +21,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--images", type=int, default=1000, help="how many images")
     parser.add_argument("--size", type=int, default=256, help="width and height in pixels")
     parser.add_argument("--seed", type=int, default=0, help="which phantoms")
-    options = parser.parse_args(list(arguments))
+    options = parse_command(parser, arguments)
     with command("mlgcn phantom"):
         table = write_phantoms(Path(options.out), options.images, options.seed, options.size)
         say(f"{len(table)} phantoms of {table.images.patient_id.nunique()} patients: {options.out}")

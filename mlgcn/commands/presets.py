@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from jsonargparse import ArgumentParser
 
 from mlgcn.commands.console import say
-from mlgcn.config import preset_names, preset_summary
+from mlgcn.config import parse_command, preset_names, preset_summary
 
 
 def main(arguments: Sequence[str]) -> None:
     """The command line of `mlgcn presets`."""
-    ArgumentParser(prog="mlgcn presets", description="Lists the presets by name.").parse_args(list(arguments))
+    parse_command(ArgumentParser(prog="mlgcn presets", description="Lists the presets by name."), arguments)
     for name in preset_names():
         say(f"{name:<24}{preset_summary(name)}")

@@ -1,12 +1,12 @@
 """train.py: trains, evaluates, reports."""
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from mlgcn.build import build_table
 from mlgcn.commands.console import command, say
 from mlgcn.commands.evaluate import evaluate
 from mlgcn.config import Config, parse_arguments
@@ -28,18 +28,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         say(f"run: {run.path}")
         try:
             train(config, run)
-        except Interrupted as error:
-            raise Interrupted(f"{error}; to go on: python train.py --run.dir {run.path} --run.resume auto") from None
+        except (Interrupted, KeyboardInterrupt) as error:
+            again = f"python train.py --run.dir {shlex.quote(str(run.path))} --run.resume auto"
+            raise Interrupted(f"{error or 'stopped'}; to go on: {again}") from None
 
 
 def train(config: Config, run: RunDirectory) -> None:
     """A whole run: training, thresholds, evaluation on the test split, report."""
     tracking = Tracking(run, config)
     try:
-        fit(config, run, tracking)
+        table = fit(config, run, tracking)
         if not is_main_process():
             return
-        table, _ = build_table(config)
         predictor = Predictor.load(run.best)
         validation = predictor.predict_table(
             table.split("val"), config.data.batch_size, config.data.num_workers, config.data.unreadable == "skip"
@@ -58,11 +58,13 @@ def run_directory(config: Config, name: str) -> RunDirectory:
     Raises: ValueError if it holds a run already that this one is not to go on with.
     """
     if not is_main_process():
-        return RunDirectory(Path(os.environ[RUN_FOLDER]))
+        folder = os.environ.get(RUN_FOLDER) or config.run.dir
+        if folder is None:
+            raise ValueError("processes that were started from outside share a folder only if it is given: --run.dir")
+        return RunDirectory(Path(folder))
     stem = Path(name).stem if name.endswith((".yaml", ".yml")) else name.replace("/", "-")
     run = RunDirectory(Path(config.run.dir or f"runs/{stem}-{datetime.now():%Y%m%d-%H%M%S}"))
     if config.run.resume == "no" and run.config.is_file():
         raise ValueError(f"{run.path} holds a run already; go on with it (--run.resume auto) or name another folder")
-    run.path.mkdir(parents=True, exist_ok=True)
     os.environ[RUN_FOLDER] = str(run.path)
     return run

@@ -1,6 +1,13 @@
 """The run configuration: its sections, the presets, and how both become one checked Config."""
 
-from mlgcn.config.parsing import config_from_dict, config_to_dict, load_config, parse_arguments, save_config
+from mlgcn.config.parsing import (
+    config_from_dict,
+    config_to_dict,
+    load_config,
+    parse_arguments,
+    parse_command,
+    save_config,
+)
 from mlgcn.config.presets import preset_names, preset_summary, read_preset
 from mlgcn.config.sections import (
     Config,
@@ -34,6 +41,7 @@ __all__ = [
     "config_to_dict",
     "load_config",
     "parse_arguments",
+    "parse_command",
     "preset_names",
     "preset_summary",
     "read_preset",

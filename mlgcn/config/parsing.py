@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ArgumentParser, set_parsing_settings
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from mlgcn.config.presets import read_preset
-from mlgcn.config.sections import Config
+from mlgcn.config.sections import Config, RunConfig
 from mlgcn.run_directory import RunDirectory
 from mlgcn.suggestions import unknown_name
 
@@ -21,8 +21,8 @@ SECTIONS: dict[str, type] = {name: type(section) for name, section in vars(Confi
 FREE = ("data.options", "evaluation.given_groups")
 # Settings that may differ when a run goes on: they change how long it takes or where it is told, not what it computes.
 MAY_CHANGE = (
-    "run.dir", "run.resume", "data.root", "data.num_workers", "data.cache", "training.epochs",
-    "training.patience", "training.log_every", "tracking.wandb", "tracking.project", "tracking.name",
+    "run.dir", "run.resume", "data.root", "data.num_workers", "data.cache", "training.log_every", "tracking.wandb",
+    "tracking.project", "tracking.name",
 )  # fmt: skip
 
 
@@ -43,14 +43,11 @@ def parse_arguments(
     first.add_argument("--print_config", action="store_true")
     try:
         chosen, rest = first.parse_known_args(list(arguments))
-        _check_options(parser, rest)
-        asked = parser.parse_args(rest).run
-        saved = RunDirectory(Path(asked.dir)).config if asked.resume == "auto" and asked.dir else None
-        saved = saved if saved is not None and saved.is_file() else None
-        name = chosen.config or (str(saved) if saved else default)
+        check_options(parser, rest, FREE)
+        name = chosen.config or str(_begun(parser.parse_args(rest).run) or default)
         config = _resolve(parser, read_preset(name), rest)
-        if saved is not None:
-            check_same_run(load_config(saved), config)
+        if begun := _begun(config.run):
+            check_same_run(load_config(begun), config)
     except (ValueError, FileNotFoundError, argparse.ArgumentError) as error:
         parser.exit(2, f"{prog}: error: {' '.join(str(error).split())}\n")
     if chosen.print_config:
@@ -92,7 +89,9 @@ def load_config(path: Path) -> Config:
 def check_same_run(saved: Config, wanted: Config) -> None:
     """Raises ValueError that names every setting in which a run that goes on would differ from what it began as."""
     before, after = (_flat(config_to_dict(config)) for config in (saved, wanted))
-    differing = [key for key in before if before[key] != after[key] and key not in MAY_CHANGE]
+    # A schedule is made for a number of epochs; a constant rate can go on for longer.
+    free = (*MAY_CHANGE, "training.epochs") if saved.optimizer.schedule == "constant" else MAY_CHANGE
+    differing = [key for key in before if before[key] != after[key] and key not in free]
     if differing:
         changes = ", ".join(f"{key}: {before[key]!r} -> {after[key]!r}" for key in differing)
         raise ValueError(f"the run began with other settings ({changes}); start a new one in another run.dir")
@@ -130,13 +129,36 @@ def _resolve(parser: ArgumentParser, settings: dict[str, Any], arguments: Sequen
     return Config(**{name: values[name] for name in SECTIONS})
 
 
-def _check_options(parser: ArgumentParser, arguments: Sequence[str]) -> None:
+def check_options(parser: ArgumentParser, arguments: Sequence[str], free: Sequence[str] = ()) -> None:
+    """Raises ValueError that names the nearest known option unless the parser knows every option given.
+
+    Args:
+        free: options of type dict, below which any name may stand.
+    """
     known = [option for action in parser._actions for option in action.option_strings if option.startswith("--")]
     for argument in arguments:
         option = argument.split("=")[0]
-        free = any(option.startswith(f"--{setting}.") for setting in FREE)
-        if option.startswith("--") and option not in known and not free:
+        below = any(option.startswith(f"--{setting}.") for setting in free)
+        if option.startswith("--") and option not in known and not below:
             raise ValueError(unknown_name("option", option, known))
+
+
+def parse_command(parser: ArgumentParser, arguments: Sequence[str], free: Sequence[str] = ()) -> Namespace:
+    """What the command line of a tool asks for; exits with a one-line message on bad input."""
+    parser.exit_on_error = False
+    try:
+        check_options(parser, arguments, free)
+        return parser.parse_args(list(arguments))
+    except (ValueError, argparse.ArgumentError) as error:
+        parser.exit(2, f"{parser.prog}: error: {' '.join(str(error).split())}\n")
+
+
+def _begun(run: RunConfig | Namespace) -> Path | None:
+    """The configuration of the run to go on with, if there is one."""
+    if run.resume != "auto" or not run.dir:
+        return None
+    path = RunDirectory(Path(run.dir)).config
+    return path if path.is_file() else None
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:

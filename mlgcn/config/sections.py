@@ -50,7 +50,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         _at_least("data.image_size", self.image_size, 32)
-        _at_least("data.batch_size", self.batch_size, 1)
+        _at_least("data.batch_size", self.batch_size, 2)  # batch normalisation needs two
         _at_least("data.num_workers", self.num_workers, 0)
 
 
@@ -62,6 +62,10 @@ class SamplerConfig:
     """cycle (the labels in turn, an image that has it for each) or random (every image once)."""
     num_samples: int | None = None
     """Images an epoch over all processes; by default as many as the training split has. Small for a quick try."""
+
+    def __post_init__(self) -> None:
+        if self.num_samples is not None:
+            _at_least("sampler.num_samples", self.num_samples, 2)
 
 
 @dataclass
@@ -122,7 +126,8 @@ class LossConfig:
     name: str = "bce"
     """Classification loss, summed over experts: bce."""
     diversity: float = 0.2
-    """Weight of the term that drives the experts apart; 0 leaves it out."""
+    """Weight of the term that drives the experts apart, next to a classification loss summed over the labels; both are
+    divided by their number (see MultiExpertLoss). 0 leaves it out."""
     diversity_distribution: Literal["softmax", "bernoulli"] = "softmax"
     """Distributions that it compares: over the labels as published, or of each label by itself."""
     diversity_consensus: Literal["probabilities", "logits", "pairwise"] = "probabilities"
@@ -164,7 +169,7 @@ class TrainingConfig:
     patience: int = 5
     """Epochs without a better monitored metric after which training stops."""
     monitor: str = "val/mAP"
-    """Metric that picks the best checkpoint: val/mAP, val/mAUC or val/mF1."""
+    """Metric that picks the best checkpoint: val/mAP, val/mAUC or val/mF1 (at threshold 0.5)."""
     accumulate: int = 1
     """Batches an optimiser step."""
     accelerator: str = "auto"
@@ -182,6 +187,8 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         _at_least("training.epochs", self.epochs, 1)
         _at_least("training.patience", self.patience, 1)
+        _at_least("training.accumulate", self.accumulate, 1)
+        _at_least("training.log_every", self.log_every, 1)
         monitors = ("val/mAP", "val/mAUC", "val/mF1")
         if self.monitor not in monitors:
             raise ValueError(unknown_name("value of training.monitor", self.monitor, monitors))
@@ -209,6 +216,10 @@ class EvaluationConfig:
     """For given: the labels of head, medium and tail."""
     threshold: float | Literal["validation"] = "validation"
     """For F1: one probability, or for each label the one with the best F1 on the validation split."""
+
+    def __post_init__(self) -> None:
+        if self.threshold != "validation" and not 0 <= self.threshold <= 1:
+            raise ValueError(f"evaluation.threshold must lie in [0, 1], got {self.threshold}")
 
 
 @dataclass

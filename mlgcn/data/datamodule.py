@@ -106,5 +106,5 @@ def _loader(
         num_workers=num_workers,
         collate_fn=collate,
         drop_last=drop_last,
-        persistent_workers=False,
+        persistent_workers=num_workers > 0 and dataset.kept is not None,  # the workers hold the cache
     )

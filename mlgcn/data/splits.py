@@ -1,11 +1,13 @@
 """Training, validation and test parts that share no patient."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
 
+from mlgcn.data.sources.files import read_table
 from mlgcn.labels import SPLITS, LabelTable
 
 
@@ -67,6 +69,25 @@ def check_patients(table: LabelTable) -> None:
     splits = table.images.groupby("patient_id").split.nunique()
     if leaking := splits.index[splits > 1].tolist():
         raise ValueError(f"{len(leaking)} patients are in more than one split, the first {leaking[:5]}")
+
+
+def save_split(table: LabelTable, path: Path) -> None:
+    """Writes which split every image is in."""
+    table.images[["image_id", "patient_id", "split"]].to_csv(path, index=False)
+
+
+def recorded_split(table: LabelTable, path: Path) -> LabelTable:
+    """The table with the split that save_split wrote, so that no later change of data or code moves a patient.
+
+    Raises: FileNotFoundError; ValueError if the table has other images, or other patients for them.
+    """
+    saved = read_table(path, columns=["image_id", "patient_id", "split"]).set_index("image_id")
+    ids = table.images.image_id
+    if unknown := sorted(set(ids) ^ set(saved.index)):
+        raise ValueError(f"the images are not those of {path}: only one side has {unknown[:3]}")
+    if (moved := saved.patient_id[ids].to_numpy() != table.images.patient_id.to_numpy()).any():
+        raise ValueError(f"image {ids[moved].iloc[0]!r} belongs to another patient in {path}")
+    return table.with_split(saved.split[ids])
 
 
 def split_report(table: LabelTable, method: str) -> dict[str, Any]:

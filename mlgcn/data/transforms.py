@@ -9,25 +9,14 @@ from mlgcn.seeding import torch_seed
 # ImageNet's statistics, which the pretrained trunks expect.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
+_LIGHT = (
+    v2.RandomAffine(degrees=7, translate=(0.05, 0.05), scale=(0.92, 1.08), interpolation=v2.InterpolationMode.BILINEAR),
+    v2.ColorJitter(brightness=0.15, contrast=0.15),
+)
 AUGMENTATIONS: dict[str, v2.Transform] = {
     "none": v2.Identity(),
-    "light": v2.Compose(
-        [
-            v2.RandomAffine(
-                degrees=7, translate=(0.05, 0.05), scale=(0.92, 1.08), interpolation=v2.InterpolationMode.BILINEAR
-            ),
-            v2.ColorJitter(brightness=0.15, contrast=0.15),
-        ]
-    ),
-    "flip": v2.Compose(
-        [
-            v2.RandomHorizontalFlip(),
-            v2.RandomAffine(
-                degrees=7, translate=(0.05, 0.05), scale=(0.92, 1.08), interpolation=v2.InterpolationMode.BILINEAR
-            ),
-            v2.ColorJitter(brightness=0.15, contrast=0.15),
-        ]
-    ),
+    "light": v2.Compose(_LIGHT),
+    "flip": v2.Compose([v2.RandomHorizontalFlip(), *_LIGHT]),
 }
 
 

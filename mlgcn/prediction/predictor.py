@@ -25,7 +25,7 @@ class Predictor:
     Attributes:
         model, description: as the checkpoint has them.
         device: where the model computes.
-        unreadable: messages about images that were left out, if that was asked for.
+        unreadable: messages about images that the last prediction left out, if that was asked for.
     """
 
     def __init__(self, model: MultiExpertGCN, description: Description, device: str | None = None) -> None:
@@ -53,7 +53,7 @@ class Predictor:
 
     @property
     def unreadable(self) -> list[str]:
-        """Messages about images that were left out, one a file."""
+        """Messages about images that the last prediction left out, one a file."""
         return self._unreadable.messages
 
     def save(self, path: Path) -> None:
@@ -103,6 +103,7 @@ class Predictor:
         self, table: LabelTable, batch_size: int, num_workers: int, skip_unreadable: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities [N', C] and row numbers [N'] of the images that could be read."""
+        self._unreadable = UnreadableCount()
         loader = evaluation_loader(table, self.description.image_size, batch_size, num_workers, skip_unreadable)
         scores, rows = [], []
         for batch in loader:

@@ -9,6 +9,7 @@ import jinja2
 import pandas as pd
 from matplotlib.figure import Figure
 
+from mlgcn.graph import Cooccurrence
 from mlgcn.predictions import Predictions
 from mlgcn.reporting.figures import (
     GROUP_COLOURS,
@@ -76,22 +77,17 @@ def _figures(
     if run and run.metrics.exists() and not (metrics := pd.read_csv(run.metrics)).empty:
         figures["training"] = training_figure(metrics)
     if run and run.cooccurrence.exists():
-        figures["cooccurrence"] = cooccurrence_figure(_read_counts(run.cooccurrence))
+        figures["cooccurrence"] = cooccurrence_figure(Cooccurrence.load(run.cooccurrence).to_frame())
     return figures
-
-
-def _read_counts(path: Path) -> pd.DataFrame:
-    """The co-occurrence counts; read as text first, so that no label name turns into a number or into nothing."""
-    cells = pd.read_csv(path, header=None, dtype=str, keep_default_na=False)
-    counts = cells.iloc[1:, 1:].astype(float)
-    return pd.DataFrame(counts.to_numpy(), index=cells.iloc[1:, 0].tolist(), columns=cells.iloc[0, 1:].tolist())
 
 
 def _notes(report: dict[str, Any], splits: dict[str, Any] | None, train_positives: dict[str, int] | None) -> list[str]:
     """What a reader must know before believing the numbers."""
-    notes = list(splits["warnings"]) if splits else []
+    notes = []
     if unseen := [name for name, count in (train_positives or {}).items() if not count]:
-        notes.append(f"Training saw no positive image of {_some(unseen)}.")
+        notes.append(f"Training saw no positive image of {_some(unseen)}, which it therefore cannot have learned.")
+    if splits:  # what a split lacks stands here and in the lines on undefined metrics already
+        notes += [warning for warning in splits["warnings"] if not warning.startswith("no positive in ")]
     notes += undefined_lines(report)
     if unreadable := report.get("unreadable"):
         notes.append(f"Unreadable and not in the numbers ({len(unreadable):,}): {_some(unreadable)}.")

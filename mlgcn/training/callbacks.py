@@ -18,7 +18,7 @@ class Interrupted(Exception):
 
 
 class SaveOnInterrupt(Callback):
-    """On Ctrl-C or SIGTERM, finishes the batch, saves the checkpoint, and stops; a second Ctrl-C stops at once.
+    """On Ctrl-C or SIGTERM, finishes the step, saves the checkpoint, and stops; a second Ctrl-C stops at once.
 
     A checkpoint from the middle of a batch would not go on as if nothing had happened.
     Raises: Interrupted after saving.
@@ -33,11 +33,21 @@ class SaveOnInterrupt(Callback):
         for number in (signal.SIGINT, signal.SIGTERM):
             self.before[number] = signal.signal(number, self._ask)
 
-    def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
-        # Every process must take part in saving, so all stop if one was asked.
-        if trainer.strategy.reduce_boolean_decision(self.asked, all=False):
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        # Between optimiser steps only: accumulated gradients are in no checkpoint.
+        if (index + 1) % trainer.accumulate_grad_batches == 0 and self._stop(trainer):
             trainer.save_checkpoint(self.path)
             raise Interrupted(f"stopped after step {trainer.global_step}")
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if self._stop(trainer):  # asked during validation, after which the epoch was saved
+            raise Interrupted(f"stopped after epoch {trainer.current_epoch + 1}")
+
+    def _stop(self, trainer: L.Trainer) -> bool:
+        # Every process must take part in saving, so all stop if one was asked.
+        return bool(trainer.strategy.reduce_boolean_decision(self.asked, all=False))
 
     def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         while self.before:
@@ -47,7 +57,7 @@ class SaveOnInterrupt(Callback):
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-        logger.warning("stopping after this batch; once more to stop at once, without saving")
+        logger.warning("stopping after this step; once more to stop at once, without saving")
 
 
 class SaveOnError(Callback):

@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
 from lightning.pytorch.utilities import rank_zero_only
 
 from embeddings import save_vectors
@@ -17,28 +17,27 @@ from mlgcn.build import LabelKnowledge, build_label_knowledge, build_loss, build
 from mlgcn.checkpoint import Description
 from mlgcn.config import Config, TrainingConfig, config_to_dict, save_config
 from mlgcn.data.datamodule import ImageDataModule
-from mlgcn.data.splits import split_report
+from mlgcn.data.splits import save_split, split_report
 from mlgcn.labels import LabelTable, describe_rule, label_groups
 from mlgcn.run_directory import RunDirectory
 from mlgcn.training.callbacks import EpochLines, SaveOnError, SaveOnInterrupt
-from mlgcn.training.checkpoint_io import StreamedCheckpointIO
+from mlgcn.training.checkpoint_io import MovableCheckpoint, StreamedCheckpointIO
 from mlgcn.training.module import TrainingModule
 from mlgcn.training.tracking import Tracking
 
 logger = logging.getLogger(__name__)
 
 
-def fit(config: Config, run: RunDirectory, tracking: Tracking) -> None:
-    """Trains as configured, from the run's last checkpoint on if asked to.
+def fit(config: Config, run: RunDirectory, tracking: Tracking) -> LabelTable:
+    """Trains as configured, from the run's last checkpoint on if asked to; returns the table with its split.
 
     Afterwards the run's folder holds the configuration, the environment, the split, co-occurrence, label vectors,
     metrics and checkpoints.
     Raises: DivergedError if the loss is no longer finite, Interrupted on Ctrl-C, each after saving; as the parts do.
     """
-    table, method = build_table(config)
+    table, method = build_table(config, run.split)
     train = table.split("train")
     labels = build_label_knowledge(config, train)
-    _write_start(config, run, table, method, labels)
     data = ImageDataModule(
         table,
         lambda rank, size: build_sampler(config.sampler, train.values, config.run.seed, rank, size),
@@ -49,6 +48,7 @@ def fit(config: Config, run: RunDirectory, tracking: Tracking) -> None:
         skip_unreadable=config.data.unreadable == "skip",
     )
     module = _module(config, train, labels)
+    _write_start(config, run, table, method, labels)
     last = run.last if config.run.resume == "auto" and run.last.is_file() else None
     if last:
         # A checkpoint of our own: plain containers and tensors, so that nothing in it can run.
@@ -57,6 +57,9 @@ def fit(config: Config, run: RunDirectory, tracking: Tracking) -> None:
         logger.info("going on from step %d (%s)", step, last)
     trainer = _trainer(config, run, tracking)
     trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+    if module.unreadable.messages:
+        run.unreadable.write_text("\n".join(module.unreadable.messages) + "\n")
+    return table
 
 
 def _module(config: Config, train: LabelTable, labels: LabelKnowledge) -> TrainingModule:
@@ -89,7 +92,7 @@ def _module(config: Config, train: LabelTable, labels: LabelKnowledge) -> Traini
 
 def _trainer(config: Config, run: RunDirectory, tracking: Tracking) -> L.Trainer:
     settings = config.training
-    checkpoint = partial(ModelCheckpoint, run.checkpoints, enable_version_counter=False)
+    checkpoint = partial(MovableCheckpoint, run.checkpoints, enable_version_counter=False)
     callbacks: list[Callback] = [
         EarlyStopping(settings.monitor, patience=settings.patience, mode="max"),
         EpochLines(),
@@ -115,7 +118,7 @@ def _trainer(config: Config, run: RunDirectory, tracking: Tracking) -> L.Trainer
         enable_model_summary=False,
         callbacks=callbacks,
         plugins=[StreamedCheckpointIO()],
-        logger=tracking.loggers,
+        logger=tracking.start(),
     )
 
 
@@ -157,4 +160,5 @@ def _write_start(config: Config, run: RunDirectory, table: LabelTable, method: s
     for warning in report["warnings"]:
         logger.warning(warning)
     labels.cooccurrence.save(run.cooccurrence)
+    save_split(table, run.split)
     save_vectors(labels.keyed, run.label_vectors)

@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.optim import Optimizer
 
 from mlgcn.build import AUGMENTATION
 from mlgcn.checkpoint import KEY, Description, as_plain
@@ -41,8 +42,8 @@ class Shares:
 class TrainingModule(L.LightningModule):
     """Trains a model and measures it on the validation images.
 
-    Logs train/loss, train/classification, train/diversity and, for validation, val/loss, val/mAP, val/mAUC, val/mF1
-    and val/mAP_head, _medium, _tail.
+    Logs train/loss, train/classification, train/diversity and, for validation, val/loss, val/mAP, val/mAUC, val/mF1,
+    and the three for head, medium and tail, as val/mAP_head.
 
     Args:
         model, loss: as built.
@@ -75,7 +76,7 @@ class TrainingModule(L.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor | None:
         self.unreadable.add(batch.unreadable)
-        if len(batch.rows) < 2:  # batch normalisation needs two
+        if len(batch.rows) < 2:  # the others were unreadable, and batch normalisation needs two
             return None
         # Streams by step, so that a resumed run draws what an uninterrupted one would.
         key = (self.seed, AUGMENTATION, self.global_rank, self.trainer.current_epoch, index)
@@ -108,7 +109,7 @@ class TrainingModule(L.LightningModule):
             scores, targets, self.description.names, self.description.groups, self.description.rule
         )
         metrics = {name: report[name] for name in ("mAP", "mAUC", "mF1")}
-        metrics |= {f"mAP_{group}": values["mAP"] for group, values in report["groups"].items()}
+        metrics |= {f"{name}_{group}": of[name] for group, of in report["groups"].items() for name in list(metrics)}
         metrics["loss"] = sum(share.loss for share in shares) / sum(share.images for share in shares)
         # A metric without any defined label counts as the worst, so that monitoring never stumbles over it.
         self.log_dict({f"val/{name}": 0.0 if value is None else value for name, value in metrics.items()})
@@ -117,6 +118,18 @@ class TrainingModule(L.LightningModule):
         optimizer = make_optimizer(self.parameters(), self.optimizer)
         schedule = make_schedule(optimizer, self.optimizer, self._total_steps())
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        if gradient_clip_val is None:
+            return
+        if self.trainer.precision == "16-mixed":
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        else:
+            # Lightning refuses to clip for fused optimisers under every mixed precision, but only in 16-mixed are
+            # the gradients scaled when they come here.
+            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 
     def _total_steps(self) -> int:
         """Optimiser steps of the whole run.
@@ -144,10 +157,11 @@ class TrainingModule(L.LightningModule):
 
     def _check(self, values: dict[str, Tensor], batch: Batch) -> None:
         wrong = [f"{name} {float(value)}" for name, value in values.items() if not math.isfinite(value)]
-        if wrong:
+        if self.trainer.strategy.reduce_boolean_decision(bool(wrong), all=False):  # all processes stop, or none
             ids = [self.train_ids[row] for row in batch.rows.tolist()] if self.train_ids else batch.rows.tolist()
+            where = ", ".join(wrong) or "on another process"
             raise DivergedError(
-                f"the loss is not finite in epoch {self.current_epoch}, step {self.global_step}: {', '.join(wrong)}; "
+                f"the loss is not finite in epoch {self.current_epoch}, step {self.global_step}: {where}; "
                 f"learning rate {self._lr:.3g}; images {', '.join(map(str, ids))}"
             )
 

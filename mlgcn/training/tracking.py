@@ -20,7 +20,7 @@ SECONDS_BETWEEN_WRITES = 10
 
 
 class Tracking:
-    """The loggers of a run, open from before training until after evaluation.
+    """The loggers of a run, open from its start until after evaluation.
 
     W&B runs in the mode of WANDB_MODE, or else as configured; offline it writes below the run's folder and needs no
     account. Its run keeps one id across resumes.
@@ -29,24 +29,29 @@ class Tracking:
 
     def __init__(self, run: RunDirectory, config: Config) -> None:
         self.csv = CsvLogger(run.metrics)
-        mode = os.environ.get("WANDB_MODE") or config.tracking.wandb
-        self.wandb = None if mode == "disabled" or not is_main_process() else _wandb_run(run, config, mode)
+        self.wandb: wandb.Run | None = None
+        self._run, self._config = run, config
+        self._mode = os.environ.get("WANDB_MODE") or config.tracking.wandb
+        if self._mode == "online" and not wandb.api.api_key:
+            raise ValueError("tracking.wandb is online, but no W&B login is stored: run `wandb login`, or use offline")
 
-    @property
-    def loggers(self) -> list[Logger]:
-        """For Lightning's trainer."""
-        return (
-            [self.csv]
-            if self.wandb is None
-            else [self.csv, WandbLogger(experiment=self.wandb, save_dir=self.wandb.dir)]
-        )
+    def start(self) -> list[Logger]:
+        """Opens the loggers, for Lightning's trainer; the run's folder must be there."""
+        if self._mode == "disabled" or not is_main_process():
+            return [self.csv]
+        self.wandb = _wandb_run(self._run, self._config, self._mode)
+        return [self.csv, WandbLogger(experiment=self.wandb, save_dir=self.wandb.dir)]
 
     def evaluation(self, report: Mapping[str, Any], figures: Mapping[str, Path]) -> None:
         """Sends the final metrics, the table by label and the figures."""
         if self.wandb is None:
             return
         overall = {f"test/{name}": report[name] for name in ("mAP", "mAUC", "mF1", "no_skill_mAP")}
-        groups = {f"test/mAP_{group}": values["mAP"] for group, values in report["groups"].items()}
+        groups = {
+            f"test/{name}_{group}": values[name]
+            for group, values in report["groups"].items()
+            for name in ("mAP", "mAUC", "mF1")
+        }
         self.wandb.summary.update({name: value for name, value in (overall | groups).items() if value is not None})
         labels = pd.DataFrame(report["per_label"]).T.rename_axis("label").reset_index()
         labels = labels.astype({column: float for column in labels if column not in ("label", "group")})
@@ -119,8 +124,6 @@ def is_main_process() -> bool:
 
 
 def _wandb_run(run: RunDirectory, config: Config, mode: str) -> wandb.Run:
-    if mode == "online" and not wandb.api.api_key:
-        raise ValueError("tracking.wandb is online, but no W&B login is stored: run `wandb login`, or use offline")
     if not run.wandb_id.is_file():
         run.wandb_id.write_text(uuid4().hex[:8])
     return wandb.init(

@@ -145,18 +145,19 @@ def test_unreadable_images_of_a_table_are_refused_by_name(predictor, damaged):
         predictor.predict_table(table_of(damaged[:3], predictor.names))
 
 
-def test_unreadable_images_can_be_left_out_and_are_counted_once(predictor, damaged):
+def test_unreadable_images_can_be_left_out_and_are_named_until_the_next_prediction(predictor, damaged):
     values = np.random.default_rng(3).choice([0, 1, np.nan], size=(6, 5))
     table = table_of(damaged, predictor.names, values)
     for batch_size in (1, 4):  # with 1 there are batches without any image
         found = predictor.predict_table(table, batch_size, skip_unreadable=True)
+        assert len(predictor.unreadable) == 2
+        assert "1.png" in predictor.unreadable[0] and "gone.png" in predictor.unreadable[1]
         kept = [0, 2, 4, 5]
         assert found.images.image_id.tolist() == [f"image {row}" for row in kept]
         np.testing.assert_array_equal(found.targets, values[kept])
         expected = predictor.predict([damaged[row] for row in kept])[predictor.names]
         np.testing.assert_allclose(found.scores, expected, atol=1e-6)
-    assert len(predictor.unreadable) == 2
-    assert "1.png" in predictor.unreadable[0] and "gone.png" in predictor.unreadable[1]
+        assert not predictor.unreadable
 
 
 def test_a_table_without_a_readable_image_is_refused(predictor, damaged):

@@ -34,7 +34,7 @@ def test_a_resumed_run_keeps_what_came_before_and_forgets_what_it_does_again(tmp
 def test_wandb_mode_decides_over_the_configuration(tmp_path, tiny_config, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     run = RunDirectory(tmp_path)
-    assert len(Tracking(run, tiny_config(tracking={"wandb": "online"})).loggers) == 1
+    assert len(Tracking(run, tiny_config(tracking={"wandb": "online"})).start()) == 1
     assert not run.wandb_id.exists()
 
 
@@ -51,6 +51,7 @@ def test_a_run_keeps_its_wandb_id(tmp_path, tiny_config, monkeypatch):
     ids = []
     for _ in range(2):
         tracking = Tracking(run, config)
+        tracking.start()
         ids.append(tracking.wandb.id)
         tracking.finish()
     assert ids[0] == ids[1] == run.wandb_id.read_text()

@@ -71,6 +71,7 @@ def _label_values(file: Path, column: pd.Series, meaning: dict[str, float]) -> n
     if (wrong := ~text.isin(list(meaning))).any():
         row = int(wrong.to_numpy().argmax())
         raise ValueError(
-            f"{file}: column {column.name!r} holds {column.iloc[row]!r} in line {row + 2}, expected 0, 1, -1 or blank"
+            f"{file}: column {column.name!r} holds {column.iloc[row]!r} in line {row + 2}, expected 0, 1, -1 or blank; "
+            "where other columns than labels are in the file, name the labels (--data.options.labels)"
         )
     return text.map(meaning).to_numpy(dtype=np.float32)
