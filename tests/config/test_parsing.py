@@ -146,7 +146,7 @@ def test_a_slip_in_a_setting_leads_to_it(key):
 BAD = {
     "run.seed": (-1, "run.seed must be >= 0, got -1"),
     "data.image_size": (31, "data.image_size must be >= 32, got 31"),
-    "data.batch_size": (0, "data.batch_size must be >= 1, got 0"),
+    "data.batch_size": (1, "data.batch_size must be >= 2, got 1"),
     "data.num_workers": (-1, "data.num_workers must be >= 0, got -1"),
     "embeddings.dimensions": (0, "embeddings.dimensions must be >= 1, got 0"),
     "optimizer.lr": (0, "optimizer.lr must be > 0, got 0"),
@@ -170,7 +170,7 @@ def test_a_bad_value_becomes_one_line_and_exit_code_2(key, file, capsys):
     ("section", "values"),
     [
         ("run", {"seed": 0}),
-        ("data", {"image_size": 32, "batch_size": 1, "num_workers": 0}),
+        ("data", {"image_size": 32, "batch_size": 2, "num_workers": 0}),
         ("embeddings", {"dimensions": 1}),
         ("training", {"epochs": 1, "patience": 1, "monitor": "val/mF1"}),
     ],
@@ -310,8 +310,8 @@ def test_the_dictionary_of_a_configuration_shares_nothing_with_it():
 
 # Where, how long and how fast a run goes on; all else would make it another run.
 HARMLESS = [
-    "run.dir", "run.resume", "data.root", "data.num_workers", "data.cache", "training.epochs", "training.max_steps",
-    "training.patience", "training.log_every", "tracking.wandb", "tracking.project", "tracking.name",
+    "run.dir", "run.resume", "data.root", "data.num_workers", "data.cache", "training.epochs", "training.log_every",
+    "tracking.wandb", "tracking.project", "tracking.name",
 ]  # fmt: skip
 
 
@@ -335,6 +335,15 @@ def test_a_run_may_not_go_on_with_another(key):
     with pytest.raises(ValueError) as refusal:
         check_same_run(Config(), differing(key))
     assert f"({key}: {before!r} -> 'something else')" in str(refusal.value)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
+def test_a_schedule_is_made_for_its_number_of_epochs(schedule):
+    before, after = Config(), Config()
+    before.optimizer.schedule = after.optimizer.schedule = schedule
+    after.training.epochs += 1
+    with pytest.raises(ValueError, match=r"training\.epochs: 30 -> 31"):
+        check_same_run(before, after)
 
 
 def test_every_difference_is_named():

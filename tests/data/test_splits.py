@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlgcn.data.splits import check_patients, complete_split, split_by_patient, split_report
+from mlgcn.data.splits import check_patients, complete_split, recorded_split, save_split, split_by_patient, split_report
 from mlgcn.labels import SPLITS, LabelTable
 
 PARTS = dict(zip(SPLITS, (0.7, 0.1, 0.2), strict=True))
@@ -209,3 +209,20 @@ def test_a_table_without_patients_is_warned_of():
     (warning,) = report_of(ones, list(SPLITS))["warnings"]
     assert "no patient is given" in warning and "parts may share patients" in warning
     assert report_of(ones, list(SPLITS), patient_id=["a", "b", "c"])["warnings"] == []
+
+
+def test_a_recorded_split_decides_and_other_images_or_patients_are_refused(tmp_path):
+    table = LabelTable(
+        np.zeros((3, 1)), ["A"], image_id=["a", "b", "c"], patient_id=["1", "1", "2"], split=["train", "train", "test"]
+    )
+    save_split(table, tmp_path / "split.csv")
+    assert recorded_split(table.with_split([""] * 3), tmp_path / "split.csv").images.split.tolist() == [
+        "train",
+        "train",
+        "test",
+    ]
+    with pytest.raises(ValueError, match=r"only one side has \['c'\]"):
+        recorded_split(table.take(np.array([0, 1])), tmp_path / "split.csv")
+    moved = LabelTable(table.values, ["A"], image_id=["a", "b", "c"], patient_id=["1", "2", "2"])
+    with pytest.raises(ValueError, match="image 'b' belongs to another patient"):
+        recorded_split(moved, tmp_path / "split.csv")

@@ -95,7 +95,7 @@ def test_the_page_holds_the_numbers_next_to_no_skill(evaluation, run):
 def test_the_page_warns_about_everything_that_limits_the_numbers(evaluation, run):
     text = Page(write_page(evaluation, run).read_text()).text
     assert "Patients are shared." in text
-    assert f"Training saw no positive image of {HOSTILE}." in text
+    assert f"Training saw no positive image of {HOSTILE}, which" in text
     assert f"Undefined for 1 of 3 labels and left out of the means: AP, AUC, F1 of {HOSTILE}." in text
     assert "Unreadable and not in the numbers (1): a<b>.png." in text
 
