@@ -18,7 +18,8 @@ ROOT = Path(__file__).parent.parent.parent
 SMALL = [
     "--config", "demo", "--data.image_size", "32", "--data.batch_size", "8", "--model.experts", "2",
     "--model.hidden", "16", "--embeddings.dimensions", "16", "--training.accelerator", "cpu", "--training.devices", "1",
-    "--training.precision", "32-true", "--training.epochs", "20", "--sampler.num_samples", "96", "--tracking.wandb", "disabled",
+    "--training.precision", "32-true", "--training.epochs", "20", "--sampler.num_samples", "96",
+    "--tracking.wandb", "disabled",
 ]  # fmt: skip
 
 
