@@ -1,9 +1,11 @@
-"""Draws docs/losses.svg: every element-wise loss and its gradient against the logit, for a positive and a negative.
+"""Draws the figure of each page in docs/losses: loss and gradient against the logit.
 
 Run: python docs/draw_losses.py
 """
 
 import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import matplotlib as mpl
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
@@ -21,10 +24,12 @@ from mlgcn.losses import (
     BCELoss,
     ClassBalancedLoss,
     DistributionBalancedLoss,
-    ElementwiseLoss,
+    ExpertDiversity,
     FocalLoss,
+    LargeLossReconsideration,
     LDAMLoss,
     LogitAdjustedLoss,
+    MultiExpertLoss,
     NegativeRegularizationLoss,
     NVUMLoss,
     RobustAsymmetricLoss,
@@ -32,25 +37,41 @@ from mlgcn.losses import (
 )
 from mlgcn.reporting.figures import DASHES, INK, MUTED, styled
 
+PAGES = Path(__file__).with_name("losses")
 SIGNS = {1.0: ("positive", "#004488"), 0.0: ("negative", "#BB5566")}
+BLEND = LinearSegmentedColormap.from_list("signs", [SIGNS[0.0][1], "#999999", SIGNS[1.0][1]])
 PALE = "#D3D3D3"
 # A rare and a frequent label, drawn solid and dashed.
 COUNTS, IMAGES = [100, 3000], 10_000
+FREQUENCIES = ("a label that 1 % of the images have", "that 30 % have")
 # Matplotlib leaves out what a straight line replaces, but only of lines that have enough points.
 LOGITS = torch.linspace(-6, 6, 193)
-COLUMNS = 4
 BOTTOM = -0.4  # of the losses' axes, unless a loss goes lower
+SHARE = 0.4  # of the negatives that are reconsidered, many so that it shows
+FACTORS = (2.0, 3.0)
+SOFT = (0.0, 0.25, 0.5, 0.75, 1.0)
+EXPERTS, LABELS = 4, 14
 
 
-def main() -> None:
-    """Writes losses.svg beside this script."""
-    # Letters as outlines look the same everywhere; a fixed salt and no date keep the file the same on every run.
-    with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": "mlgcn"}):
-        figure = draw(panels())
-        written = StringIO()
-        metadata = dict.fromkeys(["Creator", "Date", "Format", "Type"])
-        figure.savefig(written, format="svg", facecolor="white", metadata=metadata)
-    Path(__file__).with_name("losses.svg").write_text(shortened(written.getvalue()))
+@dataclass(frozen=True)
+class Row:
+    """One loss of a figure: (logits, targets) [L, K] -> [L, K], the first column drawn solid, a second one dashed."""
+
+    title: str
+    special: str
+    loss: Callable[[Tensor, Tensor], Tensor]
+    columns: int = 2
+
+
+def main(folder: Path = PAGES) -> None:
+    """Writes the figures beside the pages that show them."""
+    for name, figure in figures().items():
+        # Letters as outlines look the same everywhere; a fixed salt and no date keep the file the same on every run.
+        with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": "mlgcn"}):
+            written = StringIO()
+            metadata = dict.fromkeys(["Creator", "Date", "Format", "Type"])
+            figure.savefig(written, format="svg", facecolor="white", metadata=metadata)
+        (folder / f"{name}.svg").write_text(shortened(written.getvalue()))
 
 
 def shortened(svg: str) -> str:
@@ -62,94 +83,198 @@ def shortened(svg: str) -> str:
     return re.sub(r"\s*\n\s*", "\n", svg)
 
 
-def panels() -> list[tuple[str, str, ElementwiseLoss]]:
-    """Title, what is special, and the loss with its default values, in the order of losses.md."""
+def figures() -> dict[str, Figure]:
+    """The figure of each page, every loss with its default values."""
     given = (COUNTS, IMAGES)
-    return [
-        ("BCE", "pale in every panel", BCELoss()),
-        ("weighted BCE", "", WeightedBCELoss(*given)),
-        ("focal", "gamma 2", FocalLoss()),
-        ("class-balanced", "beta 0.9999", ClassBalancedLoss(*given)),
-        ("ASL", "gamma 4 and 1, clip 0.05", AsymmetricLoss()),
-        ("RAL", "gamma 4 and 0, hill 1.5", RobustAsymmetricLoss()),
-        ("distribution-balanced", "", DistributionBalancedLoss(*given)),
-        ("NR", "scale 2", NegativeRegularizationLoss(*given)),
-        ("ANR", "beta 10", AdaptiveNegativeRegularizationLoss(*given)),
-        ("NVUM", "solid t = 2, dashed t = −2", remembering(2.0, -2.0)),
-        ("LDAM", "margin up to 0.5", LDAMLoss(*given)),
-        ("logit-adjusted", "tau 1", LogitAdjustedLoss(*given)),
-    ]
+    rows = {
+        "binary": [
+            Row("BCE", "pale in all figures", BCELoss()),
+            Row("weighted BCE", "", WeightedBCELoss(*given)),
+            Row("focal", "gamma 2", FocalLoss()),
+            Row("class-balanced", "beta 0.9999", ClassBalancedLoss(*given)),
+        ],
+        "asymmetric": [
+            Row("ASL", "gamma 4 and 1, clip 0.05", AsymmetricLoss()),
+            Row("RAL", "gamma 4 and 0, hill 1.5", RobustAsymmetricLoss()),
+        ],
+        "distribution_balanced": [Row("distribution-balanced", "", DistributionBalancedLoss(*given))],
+        "negative_regularization": [
+            Row("NR", "scale 2", NegativeRegularizationLoss(*given)),
+            Row("ANR", "beta 10", AdaptiveNegativeRegularizationLoss(*given)),
+        ],
+        "nvum": [Row("NVUM", "", remembering(2.0, -2.0))],
+        "margin": [
+            Row("LDAM", "margin up to 0.5", LDAMLoss(*given)),
+            Row("logit-adjusted", "tau 1", LogitAdjustedLoss(*given)),
+        ],
+        "large_loss": [Row(mode, "", reconsidered(mode), columns=1) for mode in ("abandon", "modify")],
+        "hard_labels": [Row("BCE of a hard label", "", multiplied)],
+    }
+    meanings = dict.fromkeys(("binary", "distribution_balanced", "negative_regularization", "margin"), FREQUENCIES)
+    meanings |= {"nvum": ("remembered at t = 2", "at t = −2"), "hard_labels": ("factor 2", "factor 3")}
+    drawn = {name: signs_figure(of_page, meanings.get(name, ())) for name, of_page in rows.items()}
+    return drawn | {"mixing": mixing_figure(), "multi_expert": diversity_figure()}
 
 
-def remembering(*memories: float) -> NVUMLoss:
-    """The loss with these memories of the only image that it is shown, one a label."""
+def remembering(*memories: float) -> Callable[[Tensor, Tensor], Tensor]:
+    """NVUM with these memories of the only image that it is shown, one a label."""
     loss = NVUMLoss(COUNTS, IMAGES).eval()
     loss.memory[0] = torch.tensor(memories)
-    return loss
+    return lambda logits, targets: loss(logits, targets, torch.zeros(len(logits), dtype=torch.int64))
+
+
+def reconsidered(mode: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """The cross-entropy of a batch in which large losses are."""
+    loss = LargeLossReconsideration(BCELoss(), mode)
+    return lambda logits, targets: loss(logits, targets, SHARE)
+
+
+def multiplied(logits: Tensor, targets: Tensor) -> Tensor:
+    """The cross-entropy with the factor of each column, the total of one image, label and expert at a time."""
+    losses = [MultiExpertLoss(BCELoss(), factors=[factor]) for factor in FACTORS]
+    pairs = zip(logits.flatten(), targets.flatten(), losses * len(logits), strict=True)
+    return torch.stack([loss(z.view(1, 1, 1), y.view(1, 1))["loss"] for z, y, loss in pairs]).view_as(logits)
 
 
 @styled
-@mpl.rc_context({"path.simplify_threshold": 0.15})
-def draw(drawn: list[tuple[str, str, ElementwiseLoss]]) -> Figure:
-    """A panel for each loss, four a row: above its value, below its gradient."""
-    rows = -(-len(drawn) // COLUMNS)
-    figure = Figure(figsize=(9.4, 2.55 * rows + 0.5))
-    grid = figure.add_gridspec(rows, COLUMNS, left=0.06, right=0.985, top=0.925, bottom=0.06, hspace=0.25, wspace=0.15)
-    for place, (title, special, loss) in enumerate(drawn):
-        row, column = divmod(place, COLUMNS)
-        inner = grid[row, column].subgridspec(2, 1, height_ratios=[1.5, 1], hspace=0.12)
-        upper, lower = inner.subplots(sharex=True, squeeze=False, subplot_kw={"facecolor": "none"})[:, 0]
-        draw_loss(upper, lower, loss)
-        upper.set_title(title, color=INK, fontweight="bold", pad=4)
-        upper.set_title(special, color=MUTED, fontsize=7.5, loc="right", pad=4)
-        own_range = upper.get_ylim()[0] < BOTTOM
-        upper.tick_params(labelleft=column == 0 or own_range, labelbottom=False, left=False, bottom=False)
-        lower.tick_params(labelleft=column == 0, labelbottom=row == rows - 1, left=False, bottom=False)
-        if column == 0:
-            upper.set_ylabel("loss")
-            lower.set_ylabel("gradient")
-        if row == rows - 1:
-            lower.set_xlabel("logit")
+def signs_figure(rows: Sequence[Row], meanings: Sequence[str] = ()) -> Figure:
+    """A row for each loss, its values and its gradients for a positive and a negative, the cross-entropy behind them.
+
+    Args:
+        meanings: of the solid and the dashed lines.
+    """
+    figure, grid = paper(len(rows))
+    for row, axes in zip(rows, grid, strict=True):
+        for target in SIGNS:
+            plot(axes, curves(BCELoss(), target, 1), PALE)
+        for target, (_, colour) in SIGNS.items():
+            plot(axes, curves(row.loss, target, row.columns), colour)
+        head(axes, row.title, row.special)
+    frame_losses(grid)
     handles = [Line2D([], [], color=colour, label=name) for name, colour in SIGNS.values()]
-    handles += [
-        Line2D([], [], color=INK, label="a label that 1 % of the images have, or any"),
-        Line2D([], [], color=INK, linestyle=DASHES, label="a label that 30 % have"),
-        Line2D([], [], color=PALE, label="BCE"),
-    ]
-    figure.legend(handles=handles, loc="upper left", ncols=5, bbox_to_anchor=(0.05, 1.0))
-    figure.align_ylabels()
+    legend(figure, [*handles, *styles(meanings), Line2D([], [], color=PALE, label="BCE")])
     return figure
 
 
-def draw_loss(upper: Axes, lower: Axes, loss: ElementwiseLoss) -> None:
-    """The lines of one loss, those of the cross-entropy behind them."""
-    for target, (_, colour) in SIGNS.items():
-        for axis, line in zip((upper, lower), curves(BCELoss(), target), strict=True):
-            axis.plot(LOGITS, line[:, 0], color=PALE, linewidth=1.2)
-        for axis, lines in zip((upper, lower), curves(loss, target), strict=True):
-            if not np.allclose(lines[:, 0], lines[:, 1]):
-                axis.plot(LOGITS, lines[:, 1], color=colour, linewidth=1.1, linestyle=DASHES)
-            axis.plot(LOGITS, lines[:, 0], color=colour, linewidth=1.5)
-    lowest = min(np.min(line.get_ydata()) for line in upper.lines)
-    bottom = BOTTOM if lowest > BOTTOM else lowest - 0.3
-    upper.set(xlim=(-6, 6), ylim=(bottom, 6), xticks=[-6, -3, 0, 3, 6], yticks=range(0 if bottom > -2 else -2, 7, 2))
-    lower.set(ylim=(-2.05, 2.05), yticks=[-2, 0, 2])
-    for axis in (upper, lower):
+@styled
+def mixing_figure() -> Figure:
+    """The cross-entropy of soft targets."""
+    figure, grid = paper(1)
+    for target in SOFT:
+        plot(grid[0], curves(BCELoss(), target, 1), to_hex(BLEND(target)))
+    head(grid[0], "BCE of mixed targets", "")
+    frame_losses(grid)
+    legend(figure, [Line2D([], [], color=to_hex(BLEND(target)), label=f"y = {target:g}") for target in SOFT])
+    return figure
+
+
+@styled
+def diversity_figure() -> Figure:
+    """The diversity term while one logit of one expert moves, all others 0: for both distributions, and its bound."""
+    figure, grid = paper(2, span=8)
+    for axes, distribution in zip(grid, ("softmax", "bernoulli"), strict=True):
+        plot(axes, curves(moving(distribution), 0.0, 2, LOGITS * 4 / 3), INK, jump=0.08)
+        head(axes, distribution, "over the labels" if distribution == "softmax" else "of each label")
+        axes[0].set(ylabel=r"$L_{\mathrm{div}}$", ylim=(-1.15, 0.05), yticks=[-1, 0])
+        axes[1].set(ylim=(-0.26, 0.26), yticks=[-0.2, 0, 0.2])
+    for axis in grid[-1]:
+        axis.set_xlabel("logit of one expert for one label, all others 0")
+    legend(figure, styles(("bound of 1 nat", "without bound, as published")))
+    return figure
+
+
+def moving(distribution: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """The term with and without a bound, one image a logit."""
+    terms = [ExpertDiversity(distribution, bound=bound) for bound in (1.0, None)]
+
+    def values(logits: Tensor, _: Tensor) -> Tensor:
+        experts = torch.zeros(len(logits), len(terms), EXPERTS, 1, LABELS)
+        experts[:, :, 0, 0, 0] = logits
+        return torch.stack([torch.stack([term(x) for term, x in zip(terms, row, strict=True)]) for row in experts])
+
+    return values
+
+
+def curves(
+    loss: Callable[[Tensor, Tensor], Tensor], target: float, columns: int, at: Tensor = LOGITS
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logits [L], and at each the loss and its gradient [L, K], all targets of an image being the same."""
+    logits = at[:, None].repeat(1, columns).requires_grad_()
+    values = loss(logits, torch.full(logits.shape, target))
+    values.sum().backward()
+    return at.numpy(), values.detach().numpy(), np.asarray(logits.grad)
+
+
+def paper(rows: int, span: int = 6) -> tuple[Figure, np.ndarray]:
+    """A figure and its axes [rows, 2]: left for losses, right for gradients."""
+    height = 0.95 + 2.0 * rows
+    figure = Figure(figsize=(7.4, height))
+    grid = figure.subplots(rows, 2, sharex=True, squeeze=False)
+    figure.subplots_adjust(0.075, 0.5 / height, 0.985, 1 - 0.62 / height, wspace=0.24, hspace=0.3)
+    for axis in grid.flat:
+        axis.set(xlim=(-span, span), xticks=np.linspace(-span, span, 5))
+        axis.tick_params(left=False, bottom=False)
         axis.grid(True, axis="y", linewidth=0.6)
         axis.axvline(0, color="#ECECEC", linewidth=0.6, zorder=0)
         axis.axhline(0, color=MUTED, linewidth=0.6)
+    for axis in grid[-1]:
+        axis.set_xlabel("logit")
+    for axes in grid:
+        axes[0].set_ylabel("loss")
+        axes[1].set_ylabel("gradient")
+    return figure, grid
 
 
-def curves(loss: ElementwiseLoss, target: float) -> tuple[np.ndarray, np.ndarray]:
-    """Values and gradients [logits, 2], of the rare and the frequent label, both targets of an image being the same."""
-    logits = LOGITS[:, None].repeat(1, 2).requires_grad_()
-    values = loss(logits, torch.full(logits.shape, target), _first_image(loss))
-    values.sum().backward()
-    return values.detach().numpy(), np.asarray(logits.grad)
+def plot(
+    axes: Sequence[Axes], lines: tuple[np.ndarray, np.ndarray, np.ndarray], colour: str, jump: float = 0.4
+) -> None:
+    """Values on the left, gradients on the right; the second column, where it differs, is dashed below the first.
+
+    Args:
+        jump: between two logits; the line is broken there.
+    """
+    logits, *both = lines
+    for axis, drawn in zip(axes, both, strict=True):
+        for column in reversed(range(drawn.shape[1])):
+            if column == 0 or not np.allclose(drawn[:, 0], drawn[:, column]):
+                jumps = np.flatnonzero(np.abs(np.diff(drawn[:, column])) > jump) + 1
+                line = [np.insert(values, jumps, np.nan) for values in (logits, drawn[:, column])]
+                style = {"linewidth": 1.2, "linestyle": DASHES} if column else {"linewidth": 1.6}
+                axis.plot(*line, color=colour, **style)
 
 
-def _first_image(loss: ElementwiseLoss) -> Tensor | None:
-    return torch.zeros(len(LOGITS), dtype=torch.int64) if isinstance(loss, NVUMLoss) else None
+def head(axes: Sequence[Axes], title: str, special: str) -> None:
+    """Above a row, what it draws."""
+    axes[0].set_title(title, color=INK, fontweight="bold", pad=5)
+    axes[0].set_title(special, color=MUTED, fontsize=8, loc="right", pad=5)
+
+
+def frame_losses(grid: np.ndarray) -> None:
+    """The same range for the losses of a figure, and for its gradients, that no line leaves."""
+    lowest, _ = extent(grid[:, 0])
+    steepest = max(1.2, 1.05 * max(map(abs, extent(grid[:, 1]))))
+    for left, right in grid:
+        left.set(ylim=(min(BOTTOM, lowest - 0.3), 6), yticks=range(0 if lowest > -2 else -2, 7, 2))
+        right.set(ylim=(-steepest, steepest), yticks=range(-int(steepest), int(steepest) + 1))
+
+
+def extent(axes: np.ndarray) -> tuple[float, float]:
+    """The least and the greatest value of any line."""
+    values = np.concatenate([line.get_ydata() for axis in axes for line in axis.lines])
+    return float(np.nanmin(values)), float(np.nanmax(values))
+
+
+def styles(meanings: Sequence[str]) -> list[Line2D]:
+    """What solid and dashed lines mean, for the legend."""
+    lines = [Line2D([], [], color=INK, label=meaning) for meaning in meanings]
+    for line in lines[1:]:
+        line.set_linestyle(DASHES)
+    return lines
+
+
+def legend(figure: Figure, handles: Sequence[Line2D]) -> None:
+    """One line above all panels."""
+    figure.legend(handles=handles, loc="upper left", ncols=len(handles), bbox_to_anchor=(0.06, 1.0), columnspacing=1.5)
 
 
 if __name__ == "__main__":

@@ -17,13 +17,17 @@ class LabelTable:
 
     Attributes:
         names: label names in the order of the columns.
-        values: float32 [N, C]; 1 positive, 0 negative, NaN unknown. Read-only.
+        values: float32 [N, C]; 1 positive, 0 negative, NaN unknown, and where soft, between 0 and 1 a soft label, as
+            doubt or another model's probability gives it. Read-only. A loss learns from soft labels; everything that
+            counts or measures takes them for unknown.
         images: one row an image, all strings: image_id, path, patient_id, study_id,
             view (frontal, lateral or unknown) and split (train, val, test, or "" where none is given).
 
     Without patient_id every image is its own patient, without study_id its own study.
-    Raises: ValueError on values outside {0, 1, NaN}, repeated label names or image ids, columns of other lengths,
-        empty identifiers, unknown views or splits.
+    Args:
+        soft: whether values between 0 and 1 may stand in the table.
+    Raises: ValueError on values outside {0, 1, NaN}, or where soft outside [0, 1], on repeated label names or image
+        ids, columns of other lengths, empty identifiers, unknown views or splits.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class LabelTable:
         study_id: Iterable[str] | None = None,
         view: Iterable[str] | str = "unknown",
         split: Iterable[str] | str = "",
+        soft: bool = False,
     ) -> None:
         if names is None:
             if not isinstance(values, pd.DataFrame):
@@ -48,20 +53,21 @@ class LabelTable:
         self.names = tuple(str(name) for name in names)
         # A copy: the table freezes its values, and the caller's array must stay writable.
         self.values = np.array(values, dtype=np.float32)
+        self.soft = soft
         ids = _texts(image_id)
         columns = {
             "image_id": ids,
-            "path": ids if path is None else list(path),
-            "patient_id": ids if patient_id is None else list(patient_id),
-            "study_id": ids if study_id is None else list(study_id),
-            "view": [view] * len(ids) if isinstance(view, str) else list(view),
-            "split": [split] * len(ids) if isinstance(split, str) else list(split),
+            "path": ids if path is None else _texts(path),
+            "patient_id": ids if patient_id is None else _texts(patient_id),
+            "study_id": ids if study_id is None else _texts(study_id),
+            "view": [view] * len(ids) if isinstance(view, str) else _texts(view),
+            "split": [split] * len(ids) if isinstance(split, str) else _texts(split),
         }
         for column, entries in columns.items():
             if len(entries) != len(ids):
                 raise ValueError(f"{column} has {len(entries)} entries, expected one for each of {len(ids)} images")
         # object, not pandas' string type, whose missing values would not compare equal to anything.
-        self.images = pd.DataFrame({name: _texts(entries) for name, entries in columns.items()}, dtype=object)
+        self.images = pd.DataFrame(columns, dtype=object)
         self._check()
         self.values.flags.writeable = False
 
@@ -72,12 +78,13 @@ class LabelTable:
             )
         if repeated := _repeated(self.names):
             raise ValueError(f"label names repeat: {repeated}")
-        wrong = ~(np.isnan(self.values) | (self.values == 0) | (self.values == 1))
+        allowed = (self.values >= 0) & (self.values <= 1) if self.soft else (self.values == 0) | (self.values == 1)
+        wrong = ~(np.isnan(self.values) | allowed)
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             raise ValueError(
                 f"label {self.names[column]!r} of image {self.images.image_id[row]!r} is {self.values[row, column]}, "
-                "expected 0, 1 or NaN"
+                f"expected {'0 to 1' if self.soft else '0, 1'} or NaN"
             )
         if repeated := _repeated(self.images.image_id):
             raise ValueError(f"image ids repeat: {repeated}")
@@ -95,14 +102,21 @@ class LabelTable:
         return f"LabelTable({len(self)} images, {self.images.patient_id.nunique()} patients, {len(self.names)} labels)"
 
     @property
+    def certain(self) -> np.ndarray:
+        """The values without soft labels, which become unknown: float32 [N, C] of 0, 1, NaN."""
+        if not self.soft:
+            return self.values
+        return np.where((self.values > 0) & (self.values < 1), np.float32(np.nan), self.values)
+
+    @property
     def positives(self) -> np.ndarray:
         """Images positive for each label: int64 [C]."""
-        return np.asarray(np.nansum(self.values, axis=0, dtype=np.float64), dtype=np.int64)
+        return (self.values == 1).sum(axis=0)
 
     @property
     def known(self) -> np.ndarray:
-        """Images whose value of each label is known: int64 [C]."""
-        return (~np.isnan(self.values)).sum(axis=0)
+        """Images whose value of each label is known, soft ones left out: int64 [C]."""
+        return (self.values == 0).sum(axis=0) + self.positives
 
     @property
     def prevalence(self) -> np.ndarray:
@@ -114,7 +128,7 @@ class LabelTable:
         """The table of some rows, given as a mask [N] or as row numbers, in that order."""
         images = self.images.iloc[rows]
         values = self.values[images.index.to_numpy()]
-        return LabelTable(values, self.names, **_columns(images))
+        return LabelTable(values, self.names, **_columns(images), soft=self.soft)
 
     def split(self, name: str) -> "LabelTable":
         """The rows of one split, or the whole table for "all".
@@ -132,7 +146,7 @@ class LabelTable:
 
     def with_split(self, split: Iterable[str]) -> "LabelTable":
         """The same table with another split."""
-        return LabelTable(self.values, self.names, **{**_columns(self.images), "split": list(split)})
+        return LabelTable(self.values, self.names, **{**_columns(self.images), "split": list(split)}, soft=self.soft)
 
     def reordered(self, names: Sequence[str]) -> "LabelTable":
         """The same table with its labels in another order.
@@ -141,7 +155,7 @@ class LabelTable:
         """
         check_same_labels(self.names, names)
         order = [self.names.index(name) for name in names]
-        return LabelTable(self.values[:, order], names, **_columns(self.images))
+        return LabelTable(self.values[:, order], names, **_columns(self.images), soft=self.soft)
 
 
 def check_same_labels(found: Sequence[str], expected: Sequence[str]) -> None:
@@ -150,6 +164,38 @@ def check_same_labels(found: Sequence[str], expected: Sequence[str]) -> None:
     if missing or extra:
         parts = [f"{what} {labels}" for what, labels in (("lacks", missing), ("has the unexpected", extra)) if labels]
         raise ValueError(f"other labels than expected: the data {' and '.join(parts)}")
+
+
+def studies_of(images: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    """One row a study in order of appearance, with the columns of the images; and of each image its row there, [N].
+
+    Its image_id is study_id, its view that of all its images, or unknown where they differ; the rest is as its first
+    image has it.
+    Raises: ValueError that names a study whose images have several patients or splits.
+    """
+    groups, _ = pd.factorize(images["study_id"])
+    studies = images[~images["study_id"].duplicated()].reset_index(drop=True)
+    for column in images.columns.intersection(["patient_id", "split"]):
+        differs = _differs(column, images, studies, groups)
+        if differs.any():
+            row = int(differs.argmax())
+            found = sorted([studies[column][groups[row]], images[column].iloc[row]])
+            raise ValueError(f"study {images['study_id'].iloc[row]!r} has several of {column}: {found}, expected one")
+    several = np.isin(np.arange(len(studies)), groups[_differs("view", images, studies, groups)])
+    return studies.assign(image_id=studies["study_id"], view=studies["view"].mask(several, "unknown")), groups
+
+
+def merge_labels(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Labels of groups of images: 1 if any is 1, else the largest soft one, else 0 if any is 0, else NaN: [G, C].
+
+    Args:
+        values: [N, C] as in LabelTable.
+        groups: of each image, 0 to G - 1, none of them empty; int [N].
+    """
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    # That is the largest known value; fmax passes over NaN.
+    return np.fmax.reduceat(values[order], starts, axis=0)
 
 
 def label_groups(
@@ -208,17 +254,25 @@ def _given_groups(names: Sequence[str], given: Mapping[str, Sequence[str]]) -> d
     return {names.index(name): group for group, members in given.items() for name in members}
 
 
+def _differs(column: str, images: pd.DataFrame, studies: pd.DataFrame, groups: np.ndarray) -> np.ndarray:
+    """Which images have another entry than the first of their study: bool [N]."""
+    return images[column].to_numpy() != studies[column].to_numpy()[groups]
+
+
 def _columns(images: pd.DataFrame) -> dict[str, Any]:
     return {column: images[column].tolist() for column in IMAGE_COLUMNS}
 
 
 def _texts(entries: Iterable[Any]) -> list[str]:
     """As text; what is missing is empty, lest all patients without an identifier become one called nan."""
-    column = pd.Series(list(entries), dtype=object)
-    return column.where(column.notna(), "").map(str).tolist()
+    entries = entries.tolist() if isinstance(entries, pd.Series) else entries
+    return [entry if type(entry) is str else "" if pd.isna(entry) is True else str(entry) for entry in entries]
 
 
 def _repeated(values: Iterable[str]) -> list[str]:
     """The first few values that occur more than once."""
-    counts = pd.Series(list(values), dtype=object).value_counts()
+    column = pd.Series(list(values), dtype=object)
+    if column.is_unique:
+        return []
+    counts = column.value_counts()
     return counts.index[counts > 1].tolist()[:5]

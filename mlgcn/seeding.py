@@ -6,6 +6,9 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+# Streams of random numbers under one run's seed.
+WEIGHTS, SAMPLING, AUGMENTATION = range(3)
+
 
 @contextmanager
 def torch_seed(*key: int) -> Iterator[None]:

@@ -1,34 +1,81 @@
 """The training loss as the configuration has it."""
 
+import ast
 import inspect
+import itertools
 import json
+import re
+from dataclasses import fields
 from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from mlgcn.build import build_loss, hard_factors
 from mlgcn.config import LossConfig
 from mlgcn.labels import LabelTable
 from mlgcn.losses import LOSSES, BCELoss, LargeLossReconsideration, LargeLossShare
+from mlgcn.losses.asymmetric import VARIANTS
 from mlgcn.metrics import multilabel_report
 
 NAMES = ("Effusion", "Mass", "Hernia", "Lung Opacity")
 IMAGES = 60
-# Something other than the default for a parameter of each loss that has any.
-OPTIONS = {
-    "focal": {"gamma": 1.0},
-    "class_balanced": {"beta": 0.9},
-    "asl": {"gamma_neg": 2.0},
-    "ral": {"epsilon": [0.5, 1.0]},
-    "db": {"focal": False},
-    "nr": {"scale": 5.0},
-    "anr": {"beta": 3.0},
-    "nvum": {"momentum": 0.5},
-    "ldam": {"max_margin": 1.5},
-    "logit_adjusted": {"tau": 0.5},
+# What a loss counts in the training split, and what nn.Module takes.
+COUNTED = {"class_counts", "num_samples", "images", "args", "kwargs"}
+OWN = {name: set(inspect.signature(kind).parameters) - COUNTED for name, kind in LOSSES.items()}
+# Something other than the default, for the settings that not every number suits.
+CHANGED = {
+    "alpha": 0.3,
+    "beta": 0.5,
+    "clip": 0.2,
+    "epsilon": (0.5, 1.0),
+    "hill": 2.5,
+    "momentum": 0.5,
+    "reweight_epoch": 0,
+    "variant": "released",
 }
+# Settings that the losses refuse, each with one that has it.
+BAD = {
+    "gamma": ("focal", -1.0, ">= 0, got -1.0"),
+    "alpha": ("focal", 2.0, "in [0, 1], got 2.0"),
+    "beta": ("ldam", 1.0, ">= 0 and < 1, got 1.0"),
+    "gamma_neg": ("asl", -1.0, ">= 0, got -1.0"),
+    "gamma_pos": ("ral", -1.0, ">= 0, got -1.0"),
+    "clip": ("ral", 1.0, "in [0, 1), got 1.0"),
+    "hill": ("ral", 0.5, ">= 1, got 0.5"),
+    "scale": ("nr", 0.0, "> 0, got 0.0"),
+    "kappa": ("db", -1.0, ">= 0, got -1.0"),
+    "balance": ("db", -1.0, ">= 0, got -1.0"),
+    "weight": ("nvum", -1.0, ">= 0, got -1.0"),
+    "momentum": ("nvum", 1.0, "in [0, 1), got 1.0"),
+    "max_margin": ("ldam", -1.0, ">= 0, got -1.0"),
+    "reweight_epoch": ("ldam", -1, ">= 0, got -1"),
+    "tau": ("logit_adjusted", -1.0, ">= 0, got -1.0"),
+}
+
+
+def default_of(name, setting):
+    return inspect.signature(LOSSES[name]).parameters[setting].default
+
+
+def changed(name, setting):
+    """Another value than the loss's own default."""
+    default = default_of(name, setting)
+    return not default if isinstance(default, bool) else CHANGED.get(setting, 1.5)
+
+
+def helped(section):
+    """The text below each field of a section."""
+    body = ast.parse(inspect.getsource(section)).body[0].body
+    pairs = [pair for pair in itertools.pairwise(body) if isinstance(pair[0], ast.AnnAssign)]
+    return {field.target.id: " ".join(text.value.value.split()) for field, text in pairs}
+
+
+def read(text):
+    value = yaml.safe_load(text)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def choices(section):
@@ -57,10 +104,42 @@ def batch_of(train, experts=2):
     return logits, torch.tensor(train.values[:8]), torch.arange(8)
 
 
-def test_there_are_options_of_every_loss_that_has_any():
-    own = {name: set(inspect.signature(kind).parameters) for name, kind in LOSSES.items()}
-    counted = {"class_counts", "num_samples", "images", "args", "kwargs"}
-    assert {name for name in own if own[name] - counted} == set(OPTIONS)
+def gradient_of(loss, train):
+    logits, targets, rows = batch_of(train)
+    loss(logits.requires_grad_(), targets, rows)["loss"].backward()
+    return logits.grad
+
+
+def test_the_settings_are_the_parameters_of_the_losses_and_those_of_any_loss():
+    of_any = {"name", "over", "diversity", "large_loss", "hard_labels", "hard_from", "hard_below", "hard_factor"}
+    of_any |= {f"diversity_{part}" for part in ("distribution", "bound", "consensus", "temperature")}
+    of_any |= {f"large_loss_{part}" for part in ("first", "step", "most")}
+    of_single = set().union(*OWN.values())
+    assert not of_single & of_any
+    assert {field.name for field in fields(LossConfig)} == of_single | of_any | {"weighted"}
+    # None, so that a loss's own default holds; where None means something to a loss, it is its default.
+    assert all(getattr(LossConfig(), setting) is None for setting in of_single)
+    for kind in LOSSES.values():
+        for parameter in inspect.signature(kind).parameters.values():
+            assert parameter.default is None or "None" not in str(parameter.annotation)
+
+
+def test_every_setting_has_the_type_of_the_parameter():
+    hints = get_type_hints(LossConfig)
+    for name, kind in LOSSES.items():
+        taken = get_type_hints(kind.__init__)
+        for setting in OWN[name] - {"variant"}:
+            assert {*get_args(hints[setting])} == {*(get_args(taken[setting] | None))}
+    assert hints["variant"] == Literal[*VARIANTS] | None
+
+
+def test_the_help_of_a_setting_tells_every_loss_that_has_it_and_its_default():
+    told = helped(LossConfig)
+    for setting in set().union(*OWN.values()):
+        bracketed = " ".join(re.findall(r"\((.*?)\)", told[setting]))
+        found = re.findall(rf"\b({'|'.join(LOSSES)}) (\[.*?\]|[\w.]+)", bracketed)
+        expected = {name: default_of(name, setting) for name in LOSSES if setting in OWN[name]}
+        assert {name: read(value) for name, value in found} == expected, setting
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -74,34 +153,40 @@ def test_every_loss_is_built_from_the_counts_of_the_known_training_labels(name, 
     assert name != "nvum" or loss.base.memory.shape == (IMAGES, len(NAMES))
 
 
-@pytest.mark.parametrize(("name", "options"), OPTIONS.items())
-def test_its_options_reach_a_loss(name, options, train):
-    plain, built = (build_loss(LossConfig(name=name, options=given), train) for given in ({}, options))
-    logits, targets, rows = batch_of(train)
-    for loss in (plain, built):
-        loss(logits, targets, rows)  # a memory differs from the second time on
-    assert not torch.isclose(plain(logits, targets, rows)["loss"], built(logits, targets, rows)["loss"])
+@pytest.mark.parametrize(("name", "setting"), [(name, setting) for name in LOSSES for setting in sorted(OWN[name])])
+def test_its_settings_reach_a_loss(name, setting, train):
+    base = {"reweight_epoch": 0} if (name, setting) == ("ldam", "beta") else {}  # which has no effect before
+    given = (base, base | {setting: changed(name, setting)})
+    plain, built = (gradient_of(build_loss(LossConfig(name=name, **settings), train), train) for settings in given)
+    assert not torch.allclose(plain, built)
 
 
-def test_options_are_numbers_even_where_yaml_reads_text(train):
-    assert build_loss(LossConfig(name="focal", options={"gamma": "1e-1"}), train).base.gamma == 0.1
+def test_settings_of_other_losses_are_refused_with_those_that_the_loss_has(train):
+    for name in LOSSES:
+        for setting in set().union(*OWN.values()) - OWN[name]:
+            has = [*OWN[name], "weighted"] if name == "asl" else OWN[name]
+            known = rf" \(known: {', '.join(sorted(has))}\)$"
+            expected = rf"unknown setting of {name} '{setting}'.*{known}" if has else rf"{name} has no settings$"
+            with pytest.raises(ValueError, match=rf"^loss\.{setting}: {expected}"):
+                build_loss(LossConfig(name=name, **{setting: False}), train)
+    with pytest.raises(ValueError, match=r"unknown setting of focal 'gamma_pos'; did you mean 'gamma'\?"):
+        build_loss(LossConfig(name="focal", gamma_pos=0.0), train)
 
 
-@pytest.mark.parametrize(
-    ("name", "options", "message"),
-    [
-        ("focal", {"gama": 1}, r"unknown loss\.options of focal 'gama'; did you mean 'gamma'\?"),
-        ("bce", {"gamma": 1}, r"loss\.options of bce 'gamma': there are none"),
-        ("anr", {"class_counts": [1]}, r"unknown loss\.options of anr 'class_counts'"),
-        ("nvum", {"images": 7}, r"unknown loss\.options of nvum 'images'"),
-        ("focal", {"gamma": "high"}, r"loss\.options of focal: .*gamma.*high"),
-        ("ral", {"epsilon": [1]}, r"loss\.options of ral: .*epsilon"),
-        ("focal", {"gamma": -1}, "gamma must be >= 0, got -1"),
-    ],
-)
-def test_options_that_a_loss_does_not_have_are_refused_with_the_nearest(name, options, message, train):
-    with pytest.raises(ValueError, match=message):
-        build_loss(LossConfig(name=name, options=options), train)
+@pytest.mark.parametrize("setting", BAD)
+def test_a_value_that_a_loss_refuses_is_named_as_the_setting_that_it_is(setting, train):
+    name, value, expected = BAD[setting]
+    with pytest.raises(ValueError, match=rf"^loss\.{setting} must be {re.escape(expected)}"):
+        build_loss(LossConfig(name=name, **{setting: value}), train)
+
+
+def test_what_is_no_fault_of_a_setting_is_not_named_after_one(train, monkeypatch):
+    def broken(gamma=2.0):
+        raise ValueError("of no setting")
+
+    monkeypatch.setitem(LOSSES, "focal", broken)
+    with pytest.raises(ValueError, match=r"^of no setting$"):
+        build_loss(LossConfig(name="focal", gamma=1.0), train)
 
 
 def test_an_unknown_loss_is_refused_with_the_nearest_one(train):
@@ -112,8 +197,10 @@ def test_an_unknown_loss_is_refused_with_the_nearest_one(train):
 def test_the_asymmetric_loss_weighs_by_frequency_if_asked(train):
     loss = build_loss(LossConfig(name="asl", weighted=True), train)
     assert (loss.base.prior.counts.tolist(), loss.base.prior.num_samples.tolist()) == counts_of(train)
-    with pytest.raises(ValueError, match=r"loss\.weighted is a setting of asl, not of focal"):
-        build_loss(LossConfig(name="focal", weighted=True), train)
+    assert build_loss(LossConfig(name="asl", weighted=False), train).base.prior is None
+    for name in set(LOSSES) - {"asl"}:
+        with pytest.raises(ValueError, match=rf"loss\.weighted: .*{name}"):
+            build_loss(LossConfig(name=name, weighted=True), train)
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -300,3 +300,26 @@ def test_the_rule_in_words_says_its_borders():
     assert "> 10 %" in describe_rule("prevalence") and "< 1 %" in describe_rule("prevalence")
     assert "9 most frequent" in describe_rule("rank")
     assert "configuration" in describe_rule("given")
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_soft_labels_are_kept_but_neither_counted_nor_certain(seed):
+    rng = np.random.default_rng(seed)
+    values = rng.choice([0, 1, np.nan, 0.25, 0.9], size=(7, 3)).astype(np.float32)
+    table = LabelTable(values, ["a", "b", "c"], image_id=map(str, range(7)), soft=True)
+    np.testing.assert_array_equal(table.values, values)
+    certain = [[value if value in (0, 1) else np.nan for value in row] for row in values.tolist()]
+    np.testing.assert_array_equal(table.certain, np.array(certain, dtype=np.float32))
+    assert table.positives.tolist() == [sum(row[i] == 1 for row in certain) for i in range(3)]
+    assert table.known.tolist() == [sum(row[i] in (0, 1) for row in certain) for i in range(3)]
+    for other in (table.take([2, 0]), table.with_split(["train"] * 7), table.reordered(["c", "a", "b"])):
+        assert other.soft
+    np.testing.assert_array_equal(table.reordered(["c", "a", "b"]).values, values[:, [2, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("soft", "value", "expected"), [(False, 0.5, "0, 1"), (True, 1.5, "0 to 1"), (True, -1, "0 to 1")]
+)
+def test_a_table_takes_soft_labels_only_where_it_is_told_to(soft, value, expected):
+    with pytest.raises(ValueError, match=rf"label 'a' of image 'x' is {value}.*, expected {expected} or NaN"):
+        LabelTable(np.array([[value]]), ["a"], image_id=["x"], soft=soft)

@@ -1,23 +1,22 @@
 """The run configuration: its sections, the presets, and how both become one checked Config."""
 
+from mlgcn.config.data import DataConfig, SourceConfig
+from mlgcn.config.loss import LossConfig
+from mlgcn.config.model import FusionConfig, ModelConfig, QueryConfig
 from mlgcn.config.parsing import (
     config_from_dict,
     config_to_dict,
     load_config,
     parse_arguments,
     parse_command,
-    parse_options,
     save_config,
 )
-from mlgcn.config.presets import preset_names, preset_summary, read_preset
+from mlgcn.config.presets import preset_changes, preset_names, preset_published, preset_summary, read_preset
 from mlgcn.config.sections import (
     Config,
-    DataConfig,
     EmbeddingsConfig,
     EvaluationConfig,
     GraphConfig,
-    LossConfig,
-    ModelConfig,
     OptimizerConfig,
     RunConfig,
     SamplerConfig,
@@ -30,12 +29,15 @@ __all__ = [
     "DataConfig",
     "EmbeddingsConfig",
     "EvaluationConfig",
+    "FusionConfig",
     "GraphConfig",
     "LossConfig",
     "ModelConfig",
     "OptimizerConfig",
+    "QueryConfig",
     "RunConfig",
     "SamplerConfig",
+    "SourceConfig",
     "TrackingConfig",
     "TrainingConfig",
     "config_from_dict",
@@ -43,8 +45,9 @@ __all__ = [
     "load_config",
     "parse_arguments",
     "parse_command",
-    "parse_options",
+    "preset_changes",
     "preset_names",
+    "preset_published",
     "preset_summary",
     "read_preset",
     "save_config",

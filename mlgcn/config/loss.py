@@ -2,20 +2,65 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 
 @dataclass
 class LossConfig:
-    """The training loss."""
+    """The training loss. Brackets behind a setting: the losses that have it, each with its default."""
 
     name: str = "bce"
-    """Classification loss (docs/losses.md): bce, weighted_bce, focal, class_balanced, asl, ral, db, nr, anr, nvum, ldam
-    or logit_adjusted."""
-    options: dict[str, Any] = field(default_factory=dict)
-    """Parameters of the classification loss, such as gamma for focal."""
-    weighted: bool = False
-    """Of asl: positives and negatives weigh by their label's frequency, as in weighted_bce."""
+    """Classification loss (docs/losses/README.md): bce, weighted_bce, focal, class_balanced, asl, ral, db, nr, anr,
+    nvum, ldam or logit_adjusted."""
+    # Parameters of single losses. None is the loss's own default; what another loss has is refused when it is built.
+    gamma: float | None = None
+    """Focus on what is hard (focal 2, class_balanced 0, db 2, nr 0, anr 0)."""
+    alpha: float | None = None
+    """Weight of positives, negatives have 1 - alpha (focal null: both 1); lift of the rebalancing weight (db 0.1)."""
+    beta: float | None = None
+    """Of weights (class_balanced 0.9999, ldam 0.9999); slope of the weight (db 10), growth of the scale (anr 10)."""
+    gamma_neg: float | None = None
+    """Focus on hard negatives (asl 4, ral 4)."""
+    gamma_pos: float | None = None
+    """Focus on hard positives (asl 1, ral 0)."""
+    clip: float | None = None
+    """The probability that a negative may have for free (asl 0.05, ral 0.05)."""
+    detach_focus: bool | None = None
+    """No gradient through the focusing weights (asl true, ral false)."""
+    weighted: bool | None = None
+    """Positives and negatives weigh by their label's frequency, as in weighted_bce (asl false)."""
+    hill: float | None = None
+    """lambda of the factor lambda - p of negatives (ral 1.5)."""
+    epsilon: tuple[float, float] | None = None
+    """e_1 and e_2; e_1 and e_2 / 2 are taken from the first Taylor coefficients of positives (ral [1, -2.5])."""
+    variant: Literal["paper", "released"] | None = None
+    """The equation of the paper, or that of the authors' code (ral paper)."""
+    mu: float | None = None
+    """Middle of the rebalancing weight (db 0.2)."""
+    scale: float | None = None
+    """Factor of the logits, of negatives (db 2, nr 2) or all (ldam 1)."""
+    kappa: float | None = None
+    """Size of the labels' bias (db 0.05)."""
+    balance: float | None = None
+    """Factor that makes up for the focus (db 2)."""
+    rebalance: bool | None = None
+    """Whether labels weigh by how often their images are drawn (db true)."""
+    tolerance: bool | None = None
+    """Whether low negatives are left alone (db true)."""
+    focal: bool | None = None
+    """Whether it has a focus (db true)."""
+    detach_scale: bool | None = None
+    """No gradient through the scale (anr false)."""
+    weight: float | None = None
+    """Weight of the pull towards what is remembered (nvum 1)."""
+    momentum: float | None = None
+    """Share of the memory that an update keeps (nvum 0.9)."""
+    max_margin: float | None = None
+    """Margin of the rarest label (ldam 0.5)."""
+    reweight_epoch: int | None = None
+    """The first epoch in which labels weigh as in class_balanced, counted from 0 (ldam null: never)."""
+    tau: float | None = None
+    """How much of the label's prior is added to the logit (logit_adjusted 1)."""
     over: Literal["experts", "mean"] = "experts"
     """What the classification loss is taken of: each expert, and summed, or the mean of their logits."""
     diversity: float = 0.2

@@ -3,9 +3,8 @@
 import argparse
 import copy
 import dataclasses
-import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,11 @@ from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 from mlgcn.config.presets import read_preset
 from mlgcn.config.sections import Config, RunConfig
 from mlgcn.run_directory import RunDirectory
-from mlgcn.suggestions import check_known, unknown_name
+from mlgcn.suggestions import unknown_name
 
 SECTIONS: dict[str, type] = {name: type(section) for name, section in vars(Config()).items()}
 # Settings of type dict: their keys are checked by whoever takes them.
-FREE = ("data.options", "loss.options", "loss.hard_labels", "evaluation.given_groups")
+FREE = ("data.options", "loss.hard_labels", "evaluation.given_groups", "evaluation.view_weights")
 # Settings that may differ when a run goes on: they change how long it takes or where it is told, not what it computes.
 MAY_CHANGE = (
     "run.dir", "run.resume", "data.root", "data.num_workers", "data.cache", "training.log_every", "tracking.wandb",
@@ -67,9 +66,10 @@ def config_from_dict(settings: dict[str, Any]) -> Config:
 
 def config_to_dict(config: Config) -> dict[str, Any]:
     """Plain containers only, ready for YAML, JSON and checkpoints."""
-    plain = dataclasses.asdict(config)
-    plain["optimizer"]["betas"] = list(config.optimizer.betas)
-    return plain
+    return {
+        section: {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        for section, values in dataclasses.asdict(config).items()
+    }
 
 
 def to_yaml(config: Config) -> str:
@@ -152,31 +152,6 @@ def parse_command(parser: ArgumentParser, arguments: Sequence[str], free: Sequen
         return parser.parse_args(list(arguments))
     except (ValueError, argparse.ArgumentError) as error:
         parser.exit(2, f"{parser.prog}: error: {' '.join(str(error).split())}\n")
-
-
-def parse_options(
-    function: Callable[..., Any], options: Mapping[str, Any], what: str, without: Sequence[str] = ()
-) -> dict[str, Any]:
-    """Options for parameters of a function or a class, in the types that these have.
-
-    Args:
-        what: the options' name in messages.
-        without: parameters that are no options.
-    Raises: ValueError that names an unknown option with the nearest parameter, or one of a wrong type.
-    """
-    parameters = inspect.signature(function).parameters.values()
-    named = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.name not in without]
-    check_known(named, options, what)
-    parser = ArgumentParser(exit_on_error=False)
-    if inspect.isclass(function):
-        parser.add_class_arguments(function, skip={*without}, fail_untyped=False)
-    else:
-        parser.add_function_arguments(function, skip={*without}, fail_untyped=False)
-    try:
-        parsed = parser.parse_object(dict(options), defaults=False)
-    except argparse.ArgumentError as error:
-        raise ValueError(f"{what}: {' '.join(str(error).split())}") from error
-    return {name: parsed[name] for name in options}
 
 
 def _begun(run: RunConfig | Namespace) -> Path | None:

@@ -8,6 +8,7 @@ import yaml
 from mlgcn.suggestions import unknown_name
 
 FOLDER = Path(__file__).parent.parent / "configs"
+PUBLISHED = "# Published:"
 
 
 def preset_names() -> list[str]:
@@ -16,8 +17,20 @@ def preset_names() -> list[str]:
 
 
 def preset_summary(name: str) -> str:
-    """The first line of the comment that a preset starts with."""
+    """The first line of the comment that a preset starts with: what it is, and where it comes from."""
     return _path(name).read_text().splitlines()[0].removeprefix("#").strip()
+
+
+def preset_published(name: str) -> str | None:
+    """The published figure that the preset stands for, as its comment says, or none if it speaks of none."""
+    lines = _path(name).read_text().splitlines()
+    return next((line.removeprefix(PUBLISHED).strip() for line in lines if line.startswith(PUBLISHED)), None)
+
+
+def preset_changes(name: str) -> tuple[str | None, dict[str, Any]]:
+    """The base of a preset, if it has one, and the settings that it changes of it, or of the defaults, by section."""
+    base, settings = _parsed(_path(name))
+    return None if base is None else str(base), settings
 
 
 def read_preset(name: str) -> dict[str, Any]:
@@ -43,6 +56,15 @@ def _path(name: str) -> Path:
 def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path in seen:
         raise ValueError(f"{path}: its bases go round in circles: {[str(p) for p in seen]}")
+    base, settings = _parsed(path)
+    if base is None:
+        return settings
+    is_file = str(base).endswith((".yaml", ".yml"))
+    return _merged(_read(_path(str(path.parent / base) if is_file else str(base)), (*seen, path)), settings)
+
+
+def _parsed(path: Path) -> tuple[Any, dict[str, Any]]:
+    """What a file names as its base, and its own settings."""
     try:
         settings = yaml.safe_load(path.read_text()) or {}
     except yaml.YAMLError as error:
@@ -52,10 +74,7 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     base = settings.pop("base", None)
     if wrong := [key for key, value in settings.items() if not isinstance(value, dict)]:
         raise ValueError(f"{path}: section {wrong[0]!r} must hold settings, got {settings[wrong[0]]!r}")
-    if base is None:
-        return settings
-    is_file = str(base).endswith((".yaml", ".yml"))
-    return _merged(_read(_path(str(path.parent / base) if is_file else str(base)), (*seen, path)), settings)
+    return base, settings
 
 
 def _merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,12 @@
 """The run configuration: one dataclass a section; the text below a field is its --help."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
+from mlgcn.config.checks import at_least
+from mlgcn.config.data import DataConfig
 from mlgcn.config.loss import LossConfig
+from mlgcn.config.model import FusionConfig, ModelConfig, QueryConfig
 from mlgcn.suggestions import unknown_name
 
 
@@ -19,48 +22,9 @@ class RunConfig:
     """Seed of weights, split, sampler and augmentation; the same seed gives the same run on the same machine."""
 
     def __post_init__(self) -> None:
-        _at_least("run.seed", self.seed, 0)
+        at_least("run.seed", self.seed, 0)
         if self.resume == "auto" and self.dir is None:
             raise ValueError("run.resume needs to know which run: give its folder as --run.dir")
-
-
-@dataclass
-class DataConfig:
-    """Images and labels."""
-
-    source: str = "phantom"
-    """Reader of the data set: phantom (built in), nih, or table (any CSV)."""
-    root: str | None = None
-    """Folder with the data set's tables; phantoms need none."""
-    options: dict[str, Any] = field(default_factory=dict)
-    """Options of the reader, such as images for phantom or no_finding for nih."""
-    image_size: int = 224
-    """Images are resized to this many pixels square."""
-    fractions: list[float] = field(default_factory=lambda: [0.7, 0.1, 0.2])
-    """Shares of the patients for training, validation and test, where the source has no split of its own."""
-    augmentation: str = "light"
-    """none, light (small rotations, shifts, scales, contrast) or flip (light, and mirrored half of the time)."""
-    mixing: Literal["none", "mixup", "cutmix"] = "none"
-    """Training images are blended with others of the batch, labels with them: whole, or a rectangle of each."""
-    mixing_alpha: float | None = None
-    """Shares are drawn from Beta(alpha, alpha); by default 0.2 for mixup and 1 for cutmix."""
-    batch_size: int = 32
-    """Images a step and process."""
-    num_workers: int = 0
-    """Processes that read images beside the main one."""
-    cache: bool = False
-    """Keep decoded images in memory: image_size squared bytes each, in each worker."""
-    unreadable: Literal["error", "skip"] = "error"
-    """What to do with an image that is missing or cannot be read: stop and name it, or go on without it and count."""
-
-    def __post_init__(self) -> None:
-        if self.mixing_alpha is not None and self.mixing == "none":
-            raise ValueError("data.mixing_alpha has no effect without data.mixing: mixup or cutmix")
-        if self.mixing_alpha is not None and not self.mixing_alpha > 0:
-            raise ValueError(f"data.mixing_alpha must be > 0, got {self.mixing_alpha}")
-        _at_least("data.image_size", self.image_size, 32)
-        _at_least("data.batch_size", self.batch_size, 2)  # batch normalisation needs two
-        _at_least("data.num_workers", self.num_workers, 0)
 
 
 @dataclass
@@ -76,7 +40,7 @@ class SamplerConfig:
 
     def __post_init__(self) -> None:
         if self.num_samples is not None:
-            _at_least("sampler.num_samples", self.num_samples, 2)
+            at_least("sampler.num_samples", self.num_samples, 2)
 
 
 @dataclass
@@ -98,7 +62,7 @@ class EmbeddingsConfig:
     """Of text: the mean over the tokens, or the first one."""
 
     def __post_init__(self) -> None:
-        _at_least("embeddings.dimensions", self.dimensions, 1)
+        at_least("embeddings.dimensions", self.dimensions, 1)
         if self.projection != "none" and self.source in ("glove", "random"):
             raise ValueError(f"embeddings.projection is not for {self.source} vectors: they have embeddings.dimensions")
         if self.source == "text" and self.model is None:
@@ -121,32 +85,6 @@ class GraphConfig:
     """False discovery rate at which an edge must be more than chance (0.05, say); by default none is tested."""
     symmetric: bool = False
     """An edge stands in both directions wherever it stands in one."""
-
-
-@dataclass
-class ModelConfig:
-    """The network."""
-
-    trunk: str = "resnet101"
-    """Any ResNet, ResNeXt or Wide ResNet of torchvision."""
-    weights: str = "imagenet"
-    """The trunk's weights: imagenet (downloaded by torchvision), none, or a file with a state dict."""
-    experts: int = 4
-    """Number of experts, each with a last stage and classifiers of its own."""
-    branch: Literal["pretrained", "slim"] = "pretrained"
-    """An expert's last stage: a copy of the trunk's layer4, or a new one 512 wide."""
-    pooling: Literal["lse", "max", "mean"] = "lse"
-    """From feature map to vector."""
-    sharpness: float = 0.5
-    """Of lse pooling: near 0 it is the mean, the larger the nearer to the maximum."""
-    hidden: int = 1024
-    """Size between the two graph convolutions."""
-    attention: Literal["labels", "experts", "joint", "none"] = "labels"
-    """What the shared transformer layer attends over."""
-    heads: int = 8
-    """Attention heads."""
-    dropout: float = 0.0
-    """Dropout of the transformer layer."""
 
 
 @dataclass
@@ -200,10 +138,10 @@ class TrainingConfig:
     """Steps between two rows of training losses."""
 
     def __post_init__(self) -> None:
-        _at_least("training.epochs", self.epochs, 1)
-        _at_least("training.patience", self.patience, 1)
-        _at_least("training.accumulate", self.accumulate, 1)
-        _at_least("training.log_every", self.log_every, 1)
+        at_least("training.epochs", self.epochs, 1)
+        at_least("training.patience", self.patience, 1)
+        at_least("training.accumulate", self.accumulate, 1)
+        at_least("training.log_every", self.log_every, 1)
         monitors = ("val/mAP", "val/mAUC", "val/mF1")
         if self.monitor not in monitors:
             raise ValueError(unknown_name("value of training.monitor", self.monitor, monitors))
@@ -231,8 +169,21 @@ class EvaluationConfig:
     """For given: the labels of head, medium and tail."""
     threshold: float | Literal["validation"] = "validation"
     """For F1: one probability, or for each label the one with the best F1 on the validation split."""
+    tta: list[str] = field(default_factory=list)
+    """Test-time augmentation: versions of an image that are scored beside it: hflip, shift, scale, crop, resolution."""
+    tta_merge: Literal["mean", "geometric", "logits"] = "mean"
+    """How their scores are merged: mean or geometric mean of the probabilities, or mean of the logits."""
+    merge_views: bool = False
+    """Scores are merged by study: the mean over its images, weighted by view."""
+    view_weights: dict[str, float] = field(default_factory=lambda: {"frontal": 7, "lateral": 3, "unknown": 5})
+    """Those weights."""
+    normal_gating: float | None = None
+    """Exponent g of p * (1 - p_normal) ** g, which holds findings against the score of a normal image; 0.5 as in the
+    winning entry of CXR-LT 2026. By default they are not."""
 
     def __post_init__(self) -> None:
+        if self.normal_gating is not None and not self.normal_gating >= 0:
+            raise ValueError(f"evaluation.normal_gating must be >= 0, got {self.normal_gating}")
         if self.threshold != "validation" and not 0 <= self.threshold <= 1:
             raise ValueError(f"evaluation.threshold must lie in [0, 1], got {self.threshold}")
 
@@ -247,6 +198,8 @@ class Config:
     embeddings: EmbeddingsConfig = field(default_factory=EmbeddingsConfig)
     graph: GraphConfig = field(default_factory=GraphConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+    query: QueryConfig = field(default_factory=QueryConfig)
+    fusion: FusionConfig = field(default_factory=FusionConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -256,8 +209,9 @@ class Config:
     def __post_init__(self) -> None:
         if self.model.experts == 1 and self.loss.diversity > 0:
             raise ValueError("loss.diversity compares experts: with model.experts 1 set it to 0")
-
-
-def _at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise ValueError(f"{name} must be >= {least}, got {value}")
+        if self.fusion.views is not None and self.evaluation.merge_views:
+            raise ValueError("evaluation.merge_views merges scores of images; with fusion.views the network does that")
+        if self.fusion.views is not None and self.data.mixing != "none":
+            raise ValueError("data.mixing blends single images: with fusion.views it must be none")
+        if self.model.head == "query" and self.query.vectors == "graph" and self.graph.variant == "none":
+            raise ValueError("query.vectors graph needs a label graph: graph.variant is none")

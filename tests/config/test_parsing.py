@@ -82,10 +82,11 @@ def test_options_reach_the_source_as_numbers_where_they_are_numbers():
 
 
 def test_parameters_of_the_loss_and_factors_of_labels_are_set_by_name(file):
-    name = file({"loss": {"name": "anr", "options": {"beta": 5}, "hard_labels": {"Hernia": 3}}})
-    arguments = ["--config", name, "--loss.options.gamma", "1e-1", "--loss.hard_labels.Lung Opacity", "2"]
-    loss = parsed(*arguments).loss
-    assert loss.options == {"beta": 5, "gamma": 0.1} and loss.hard_labels == {"Hernia": 3.0, "Lung Opacity": 2.0}
+    name = file({"loss": {"name": "anr", "beta": 5, "clip": 0.1, "hard_labels": {"Hernia": 3}}})
+    arguments = ["--loss.gamma", "1e-1", "--loss.clip", "null", "--loss.hard_labels.Lung Opacity", "2"]
+    loss = parsed("--config", name, *arguments).loss
+    assert (loss.beta, loss.gamma, loss.clip, loss.tau) == (5, 0.1, None, None)
+    assert loss.hard_labels == {"Hernia": 3.0, "Lung Opacity": 2.0}
 
 
 def test_given_groups_are_set_by_name():
@@ -122,6 +123,7 @@ def test_an_unknown_option_of_the_command_line_names_the_nearest(capsys):
     )
     assert "unknown option '--conifg'; did you mean '--config'?" in refused(capsys, "--conifg=demo")
     assert "unknown option '--data.opsions.images'" in refused(capsys, "--data.opsions.images", "3")
+    assert "unknown option '--loss.gama'; did you mean '--loss.gamma'?" in refused(capsys, "--loss.gama", "1")
     # An abbreviation is not guessed.
     assert "unknown option '--data.batch'" in refused(capsys, "--data.batch", "3")
 
@@ -134,9 +136,11 @@ def test_an_unknown_section_or_setting_of_a_file_names_the_nearest(file, capsys)
     assert "unknown section 'modle'; did you mean 'model'? (known: data, " in refused(
         capsys, "--config", file("modle: {heads: 2}")
     )
-    assert "unknown setting 'model.head'; did you mean 'model.heads'?" in refused(
-        capsys, "--config", file("model: {head: 2}")
+    assert "unknown setting 'model.expert'; did you mean 'model.experts'?" in refused(
+        capsys, "--config", file("model: {expert: 2}")
     )
+    # As the parameters of a loss were once given.
+    assert "unknown setting 'loss.options'" in refused(capsys, "--config", file("loss: {options: {gamma: 1}}"))
     with pytest.raises(ValueError, match=r"unknown section '1' \(known: data"):
         config_from_dict({1: {"heads": 2}})
 
@@ -213,6 +217,11 @@ def test_one_expert_is_allowed_without_diversity():
         ("data.mixing", "blend"),
         ("loss.over", "all"),
         ("loss.large_loss", "drop"),
+        ("loss.gamma", "high"),
+        ("loss.epsilon", "[1]"),
+        ("loss.variant", "papers"),
+        ("loss.focal", "2"),
+        ("loss.reweight_epoch", "1.5"),
         ("loss.hard_labels", "{Hernia: much}"),
         ("graph.variant", "papers"),
         ("model.pooling", "min"),
@@ -288,6 +297,7 @@ VALUES = {
             "cache": st.booleans(),
         }
     ),
+    "loss": st.fixed_dictionaries({"epsilon": st.none() | st.tuples(st.floats(0, 1), st.floats(-3, 3))}),
     "optimizer": st.fixed_dictionaries(
         {
             "lr": st.floats(1e-12, 1),

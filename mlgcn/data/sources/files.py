@@ -5,22 +5,40 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 
 def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
-    """A CSV file, plain or gz, with every value as text and blanks as ""; columns without a name are left out.
+    """A CSV file, plain or gz, or a Parquet file, with every value as text and blanks as "".
+
+    Columns without a name are left out.
 
     Args:
         columns: those that must be there; others stay in.
-    Raises: FileNotFoundError, or ValueError on a file that is no CSV, has a row longer than its header, lacks a
+    Raises: FileNotFoundError, or ValueError on a file that cannot be read, has a row longer than its header, lacks a
         column, or repeats a column name.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
+    rows = _parquet(path) if path.suffix == ".parquet" else _csv(path)
+    expect_columns(path, rows, columns)
+    return rows
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    try:
+        rows = pd.read_parquet(path)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path}: not readable as Parquet: {str(error).strip()}") from error
+    rows = rows.reset_index(drop=True).rename(columns=str)
+    return rows.astype(object).where(rows.notna(), "").map(str)
+
+
+def _csv(path: Path) -> pd.DataFrame:
     try:
         # The header is read as a row, since pandas renames repeated columns, and shifts all of them by one where every
         # row is longer than the header.
-        rows = pd.read_csv(path, header=None, dtype=str, keep_default_na=False)
+        rows = pd.read_csv(path, header=None, dtype=object, na_filter=False)
     except (
         pd.errors.ParserError,
         pd.errors.EmptyDataError,
@@ -33,10 +51,7 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     names = rows.iloc[0]
     if repeated := names[names.duplicated() & (names != "")].tolist():
         raise ValueError(f"{path}: columns repeat: {repeated}")
-    rows = rows.iloc[1:].reset_index(drop=True).set_axis(names.tolist(), axis=1).loc[:, (names != "").to_numpy()]
-    if missing := [column for column in columns if column not in rows]:
-        raise ValueError(f"{path}: lacks the columns {missing}; it has {list(rows)}")
-    return rows
+    return rows.iloc[1:].reset_index(drop=True).set_axis(names.tolist(), axis=1).loc[:, (names != "").to_numpy()]
 
 
 def find_file(root: Path, *patterns: str) -> Path:
@@ -44,9 +59,26 @@ def find_file(root: Path, *patterns: str) -> Path:
 
     Raises: FileNotFoundError if none does, ValueError if several do.
     """
-    found = sorted({path for pattern in patterns for path in root.glob(pattern)})
-    if not found:
+    found = optional_file(root, *patterns)
+    if found is None:
         raise FileNotFoundError(f"{root}: no file matches {' or '.join(patterns)}")
+    return found
+
+
+def optional_file(root: Path, *patterns: str) -> Path | None:
+    """The one file in a folder that matches one of the patterns, or None. Raises: ValueError if several do."""
+    found = sorted({path for pattern in patterns for path in root.glob(pattern)})
     if len(found) > 1:
         raise ValueError(f"{root}: several files match {' or '.join(patterns)}: {[path.name for path in found]}")
-    return found[0]
+    return found[0] if found else None
+
+
+def csv_names(stem: str) -> tuple[str, str]:
+    """The names that a table may have on disk: plain and gz."""
+    return f"{stem}.csv", f"{stem}.csv.gz"
+
+
+def expect_columns(path: Path, rows: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Raises ValueError that names the columns that a table lacks."""
+    if missing := [column for column in columns if column not in rows]:
+        raise ValueError(f"{path}: lacks the columns {missing}; it has {list(rows)}")

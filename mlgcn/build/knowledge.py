@@ -1,0 +1,87 @@
+"""What a network knows of the labels before it sees an image."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gensim.models import KeyedVectors
+from torch import Tensor
+from torch_geometric.data import Data
+
+from embeddings import (
+    label_descriptions,
+    label_sentences,
+    load_vectors,
+    one_hot_vectors,
+    project,
+    random_vectors,
+    text_vectors,
+    train_glove,
+)
+from mlgcn.config import Config, EmbeddingsConfig
+from mlgcn.graph import Cooccurrence, cooccurrence, label_graph
+from mlgcn.labels import LabelTable
+
+VECTOR_SOURCES = ("glove", "one_hot", "random", "text")
+
+
+@dataclass(frozen=True)
+class LabelKnowledge:
+    """What the network knows of the labels before it sees an image, all of it from the training split."""
+
+    names: tuple[str, ...]
+    cooccurrence: Cooccurrence
+    keyed: KeyedVectors
+    graph: Data | None  # none: the classifiers are linear
+
+    @property
+    def vectors(self) -> Tensor:
+        """The label vectors in the order of the names: float32 [C, F]."""
+        return torch.tensor(np.stack([self.keyed[name] for name in self.names]), dtype=torch.float32)
+
+
+def build_label_knowledge(config: Config, train: LabelTable) -> LabelKnowledge:
+    """Co-occurrence, label vectors and graph of the training split."""
+    named = config.data.named_sources()
+    where: dict[str, Any] = {"source": " + ".join(named), "split": "train", "date": str(date.today())}
+    where |= {"options": config.data.options} if not config.data.sources else {}
+    counted = cooccurrence(train.certain, train.names, where)
+    graph = None if config.graph.variant == "none" else label_graph(counted, **asdict(config.graph))
+    vectors = build_vectors(config.embeddings, train.certain, train.names, config.run.seed)
+    return LabelKnowledge(train.names, counted, vectors, graph)
+
+
+def build_vectors(config: EmbeddingsConfig, values: np.ndarray, names: Sequence[str], seed: int = 0) -> KeyedVectors:
+    """The label vectors, in the order of the names.
+
+    Args:
+        values: [N, C] labels of the training split, which GloVe vectors are trained on.
+    Raises: FileNotFoundError where the source is no known one and no file; ValueError as the source does.
+    """
+    names = list(names)
+    if config.source == "glove":
+        return train_glove(label_sentences(values, names), dimensions=config.dimensions, seed=seed, vocabulary=names)
+    if config.source == "random":
+        return random_vectors(names, config.dimensions, seed)
+    if config.source == "one_hot":
+        vectors = one_hot_vectors(names)
+    elif config.source == "text":
+        vectors = text_vectors(names, _texts(config, names), model=str(config.model), pooling=config.pooling)
+    elif Path(config.source).is_file():
+        vectors = load_vectors(config.source, names)
+    else:
+        raise FileNotFoundError(
+            f"embeddings.source: no file {config.source}; expected one of {list(VECTOR_SOURCES)} or a file"
+        )
+    return vectors if config.projection == "none" else project(vectors, config.dimensions, config.projection, seed)
+
+
+def _texts(config: EmbeddingsConfig, names: list[str]) -> list[str] | None:
+    """What a language model reads of the labels; none: their names."""
+    if config.texts == "names":
+        return None
+    return label_descriptions(names, None if config.texts == "descriptions" else config.texts)
