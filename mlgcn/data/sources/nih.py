@@ -1,10 +1,13 @@
 """NIH ChestX-ray14."""
 
+import os
 from pathlib import Path
 
 import pandas as pd
 
-from mlgcn.data.sources.files import find_file, read_table
+from mlgcn.data.sources.columns import check_columns
+from mlgcn.data.sources.files import csv_names, find_file, read_table
+from mlgcn.data.views import views
 from mlgcn.labels import LabelTable
 
 FINDINGS = (
@@ -12,10 +15,16 @@ FINDINGS = (
     "Infiltration", "Mass", "Nodule", "Pleural_Thickening", "Pneumonia", "Pneumothorax",
 )  # fmt: skip
 NO_FINDING = "No Finding"
-VIEWS = {"PA": "frontal", "AP": "frontal", "LL": "lateral", "": "unknown"}
+VIEW_CODES = ("PA", "AP", "LL", "")
+COLUMNS = ("Image Index", "Finding Labels", "Patient ID", "Follow-up #", "View Position")
+# What else the tables of 2017 and 2020 have; their headers write two sizes as one name with a comma in it.
+DETAILS = (
+    "Patient Age", "Patient Gender", "Patient Sex", "OriginalImage[Width", "Height]", "OriginalImagePixelSpacing[x",
+    "y]",
+)  # fmt: skip
 
 
-def read_nih(root: Path, *, no_finding: bool = False) -> LabelTable:
+def read_nih(root: Path, *, no_finding: bool = False, images: str | None = None) -> LabelTable:
     """NIH ChestX-ray14 (Wang et al. 2017): every image is labelled for all 14 findings, so none is unknown.
 
     Reads `Data_Entry_2017*.csv` (plain or gz) and, where both are there, the official patient-disjoint lists
@@ -23,40 +32,50 @@ def read_nih(root: Path, *, no_finding: bool = False) -> LabelTable:
 
     Args:
         no_finding: make "No Finding" a label of its own, the 15th.
-    Raises: FileNotFoundError without the table; ValueError on unexpected findings or views, or on lists that do not
-        cover the table.
+        images: the folder that holds images/ or images_001/ and so on, or the images themselves; by default the root.
+    Raises: FileNotFoundError without the table; ValueError on missing or other columns, on unexpected findings or
+        views, or on lists that do not cover the table.
     """
-    csv = find_file(root, "Data_Entry_2017*.csv", "Data_Entry_2017*.csv.gz")
-    rows = read_table(csv, columns=["Image Index", "Finding Labels", "Patient ID", "Follow-up #", "View Position"])
+    csv = find_file(root, *csv_names("Data_Entry_2017*"))
+    rows = read_table(csv, columns=COLUMNS)
+    check_columns(csv, rows, [*COLUMNS, *DETAILS])
     names = rows["Image Index"]
     if (blank := rows["Finding Labels"].str.strip() == "").any():
         raise ValueError(f"{csv}: column 'Finding Labels' is blank for {names[blank].iloc[0]}, expected findings")
-    found = rows["Finding Labels"].str.get_dummies("|")
+    codes, texts = pd.factorize(rows["Finding Labels"])  # few texts, many rows
+    found = pd.Series(texts).str.get_dummies("|")
     if unexpected := sorted(set(map(str, found)) - {*FINDINGS, NO_FINDING}):
-        raise ValueError(f"{csv}: column 'Finding Labels' holds {unexpected}, expected {[*FINDINGS, NO_FINDING]}")
-    if unexpected := sorted(set(rows["View Position"]) - set(VIEWS)):
-        raise ValueError(f"{csv}: column 'View Position' holds {unexpected}, expected {list(VIEWS)}")
+        line = int(found[unexpected].any(axis=1).to_numpy()[codes].argmax()) + 2
+        raise ValueError(
+            f"{csv}: column 'Finding Labels' holds {unexpected}, expected {[*FINDINGS, NO_FINDING]}; see line {line}"
+        )
+    if unexpected := sorted(set(rows["View Position"]) - set(VIEW_CODES)):
+        line = int(rows["View Position"].isin(unexpected).to_numpy().argmax()) + 2
+        raise ValueError(
+            f"{csv}: column 'View Position' holds {unexpected}, expected {list(VIEW_CODES)}; see line {line}"
+        )
     labels = [*FINDINGS, NO_FINDING] if no_finding else list(FINDINGS)
     split = _official_split(root, names)
     try:
         return LabelTable(
-            found.reindex(columns=labels, fill_value=0),
+            found.reindex(columns=labels, fill_value=0).to_numpy()[codes],
+            labels,
             image_id=names,
-            path=_paths(root, names),
+            path=_paths(root if images is None else Path(images), names, images is not None),
             patient_id=rows["Patient ID"],
             study_id=rows["Patient ID"] + "-" + rows["Follow-up #"],
-            view=rows["View Position"].map(VIEWS),
+            view=views(rows["View Position"]),
             split=split,
         )
     except ValueError as error:
         raise ValueError(f"{csv}: {error}") from error
 
 
-def _paths(root: Path, names: pd.Series) -> list[str]:
-    """Where each image stands; in `images/` if nothing says otherwise."""
-    folder_of = {path.name: path.parent for path in sorted(root.glob("images_*/images/*"))}
-    default = root / "images"
-    return [str(folder_of.get(name, default) / name) for name in names]
+def _paths(folder: Path, names: pd.Series, inside: bool) -> list[str]:
+    """Where each image stands; if nothing says otherwise, in `images/`, or inside the folder itself."""
+    folder_of = {path.name: str(path.parent) for path in sorted(folder.glob("images_*/images/*"))}
+    default = str(folder / "images" if not inside or (folder / "images").is_dir() else folder)
+    return [os.path.join(folder_of.get(name, default), name) for name in names]  # quicker than Path for 112,120
 
 
 def _official_split(root: Path, names: pd.Series) -> list[str] | str:

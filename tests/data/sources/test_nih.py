@@ -87,6 +87,18 @@ def test_images_are_found_in_the_folders_they_were_unpacked_into(tmp_path):
     ]
 
 
+def test_images_may_stand_elsewhere(tmp_path):
+    written(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    assert read_nih(tmp_path, images=str(elsewhere)).images.path[0] == str(elsewhere / ROWS[0][0])
+    (elsewhere / "images").mkdir(parents=True)
+    path = elsewhere / "images_012" / "images" / ROWS[3][0]
+    path.parent.mkdir(parents=True)
+    path.touch()
+    paths = read_nih(tmp_path, images=str(elsewhere)).images.path
+    assert (paths[0], paths[3]) == (str(elsewhere / "images" / ROWS[0][0]), str(path))
+
+
 def lists(folder, train, test):
     (folder / "train_val_list.txt").write_text("\n".join(train))
     (folder / "test_list.txt").write_text("\n".join(test))
@@ -115,9 +127,9 @@ def test_images_in_neither_list_are_counted_and_named(tmp_path):
     ("row", "message"),
     [
         (("x.png", "Mass|Covid", 0, 3, "PA"), r"column 'Finding Labels' holds \['Covid'\], expected \['Atelectasis', "),
-        (("x.png", "mass", 0, 3, "PA"), r"column 'Finding Labels' holds \['mass'\], expected"),
+        (("x.png", "mass", 0, 3, "PA"), r"column 'Finding Labels' holds \['mass'\], expected .*; see line 6"),
         (("x.png", "", 0, 3, "PA"), r"column 'Finding Labels' is blank for x\.png, expected findings"),
-        (("x.png", "Mass", 0, 3, "XX"), r"column 'View Position' holds \['XX'\], expected \['PA', 'AP', 'LL'"),
+        (("x.png", "Mass", 0, 3, "XX"), r"holds \['XX'\], expected \['PA', 'AP', 'LL', ''\]; see line 6"),
         (("x.png", "Mass", 0, "", "PA"), "patient_id is empty in row 4"),
         (ROWS[0], r"image ids repeat: \['00000001_000\.png'\]"),
     ],
@@ -130,6 +142,21 @@ def test_an_unexpected_cell_stops_the_reading(tmp_path, row, message):
 def test_a_missing_column_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"Data_Entry_2017_v2020\.csv: lacks the columns \['View Position'\]"):
         read_nih(written(tmp_path, header=NEW.replace("View Position", "View")))
+
+
+def test_another_column_is_named_and_the_later_name_of_patient_gender_is_known(tmp_path):
+    assert len(read_nih(written(tmp_path, header=NEW.replace("Patient Gender", "Patient Sex")))) == 4
+    with pytest.raises(ValueError, match=r"has the unexpected columns \['Covid'\]"):
+        read_nih(written(tmp_path, header=NEW.replace("Patient Gender", "Covid")))
+
+
+def test_permuted_columns_give_the_same_table(tmp_path):
+    plain = read_nih(written(tmp_path))
+    csv = tmp_path / "Data_Entry_2017_v2020.csv"
+    csv.write_text("".join(",".join(line.split(",")[::-1]) + "\n" for line in csv.read_text().splitlines()))
+    again = read_nih(tmp_path)
+    assert again.names == plain.names and again.images.equals(plain.images)
+    np.testing.assert_array_equal(again.values, plain.values)
 
 
 def test_a_folder_with_no_table_or_with_two_is_refused(tmp_path):

@@ -28,7 +28,7 @@ def test_an_unknown_source_names_the_nearest():
         ("phantom", "imagse", "unknown option of the data source 'phantom': 'imagse'; did you mean 'images'"),
         ("nih", "nofinding", "unknown option of the data source 'nih': 'nofinding'; did you mean 'no_finding'"),
         ("table", "blanks", "unknown option of the data source 'table': 'blanks'; did you mean 'blank'"),
-        ("table", "root_", r"unknown option of the data source 'table': 'root_'.* \(known: blank, csv, labels"),
+        ("table", "root_", r"unknown option of the data source 'table': 'root_'.* \(known: blank, csv, images, labels"),
     ],
 )
 def test_an_unknown_option_names_the_nearest(tmp_path, source, option, message):
