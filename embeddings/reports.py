@@ -79,6 +79,44 @@ def read_reports(path: str | Path, column: str | Sequence[str] | None = None) ->
     return held
 
 
+def report_files(path: str | Path) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each report in a folder or archive; archives are read, never unpacked.
+
+    Raises: ValueError on what cannot be read.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            for file in path.rglob("*"):
+                if _is_report(file.name) and file.is_file():
+                    yield file.relative_to(path).as_posix(), file.read_bytes()
+        elif tarfile.is_tarfile(path):
+            with tarfile.open(path) as archive:
+                for member in archive:
+                    if _is_report(member.name) and (content := archive.extractfile(member)):
+                        yield member.name, content.read()
+        elif zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                for name in filter(_is_report, archive.namelist()):
+                    yield name, archive.read(name)
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        raise ValueError(f"{path}: not readable: {error}") from error
+
+
+def openi_citation(content: str) -> ElementTree.Element:
+    """The root of a report of Open-i, whose AbstractText are the sections and whose MeSH are the headings.
+
+    Raises: ValueError on another root and on a document type; ElementTree.ParseError.
+    """
+    # Without a document type there are no entities, so that a file can neither grow while it is read nor name others.
+    if "<!DOCTYPE" in content:
+        raise ValueError("declares a document type, which no report of Open-i does")
+    root = ElementTree.fromstring(content)
+    if root.tag != "eCitation":
+        raise ValueError(f"holds <{root.tag}>, expected Open-i's <eCitation>")
+    return root
+
+
 def report_sentences(
     texts: Iterable[str], phrases: bool = True, *, min_count: int = 10, threshold: float = 0.5
 ) -> list[list[str]]:
@@ -163,32 +201,12 @@ def _file_texts(path: Path) -> list[str]:
     """The texts of the reports in a folder or archive, blank where a report has none."""
     readers = {".xml": _openi_text, ".txt": _mimic_text}
     texts: dict[str, str] = {}
-    for name, content in _files(path):
+    for name, content in report_files(path):
         try:
             texts[name] = readers[PurePosixPath(name).suffix](content.decode("utf-8-sig"))
         except (ValueError, ElementTree.ParseError) as error:
             raise ValueError(f"{path}/{name}: {error}") from error
     return [texts[name] for name in sorted(texts)]
-
-
-def _files(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each report; archives are read, never unpacked."""
-    try:
-        if path.is_dir():
-            for file in path.rglob("*"):
-                if _is_report(file.name) and file.is_file():
-                    yield file.relative_to(path).as_posix(), file.read_bytes()
-        elif tarfile.is_tarfile(path):
-            with tarfile.open(path) as archive:
-                for member in archive:
-                    if _is_report(member.name) and (content := archive.extractfile(member)):
-                        yield member.name, content.read()
-        elif zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                for name in filter(_is_report, archive.namelist()):
-                    yield name, archive.read(name)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise ValueError(f"{path}: not readable: {error}") from error
 
 
 def _is_report(name: str) -> bool:
@@ -197,13 +215,9 @@ def _is_report(name: str) -> bool:
 
 
 def _openi_text(content: str) -> str:
-    # Without a document type there are no entities, so that a file can neither grow while it is read nor name others.
-    if "<!DOCTYPE" in content:
-        raise ValueError("declares a document type, which no report of Open-i does")
-    root = ElementTree.fromstring(content)
-    if root.tag != "eCitation":
-        raise ValueError(f"holds <{root.tag}>, expected Open-i's <eCitation>")
-    parts = {part.get("Label"): "".join(part.itertext()).strip() for part in root.iter("AbstractText")}
+    parts = {
+        part.get("Label"): "".join(part.itertext()).strip() for part in openi_citation(content).iter("AbstractText")
+    }
     return "\n\n".join(filter(None, (parts.get(section) for section in SECTIONS)))
 
 
