@@ -1,18 +1,27 @@
 """Training, validation and test parts that share no patient."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
+from iterstrat.ml_stratifiers import MultilabelStratifiedKFold, MultilabelStratifiedShuffleSplit
 
 from mlgcn.data.sources.files import read_table
 from mlgcn.labels import SPLITS, LabelTable
 
+logger = logging.getLogger(__name__)
+
+LEAST_PATIENTS = 10
+
 
 def complete_split(
-    table: LabelTable, fractions: Sequence[float] = (0.7, 0.1, 0.2), seed: int = 0
+    table: LabelTable,
+    fractions: Sequence[float] = (0.7, 0.1, 0.2),
+    seed: int = 0,
+    by_view: bool = False,
+    leaks: str = "error",
 ) -> tuple[LabelTable, str]:
     """The table with every image in train, val or test, and in words how they came there.
 
@@ -21,54 +30,110 @@ def complete_split(
 
     Args:
         fractions: of the patients, for train, val and test; they add up to 1.
-    Raises: ValueError if only some images have a split, if a part is missing, if a patient is in two parts, or as
-        split_by_patient does.
+        by_view: whether what is divided keeps the views alike too.
+        leaks: what happens where the source's split has a patient in two parts, see check_patients.
+    Raises: ValueError if only some images have a split, if a part is missing, if a patient is in two parts unless leaks
+        is "warn", or as split_by_patient does.
     """
     given = set(table.images.split)
     if given == {""}:
-        return split_by_patient(table, fractions, seed), _in_words("all patients", fractions, seed)
+        return split_by_patient(table, fractions, seed, by_view), _in_words("all patients", fractions, seed, by_view)
     if "" in given:
         missing = int((table.images.split == "").sum())
         raise ValueError(f"{missing} of {len(table)} images have no split while others have one")
-    check_patients(table)
+    check_patients(table, leaks)
     if given == {"train", "test"}:
         _check_fractions(fractions)
         share = fractions[1] / (fractions[0] + fractions[1])
-        inner = split_by_patient(table.split("train"), (1 - share, share, 0), seed)
+        inner = split_by_patient(table.split("train"), (1 - share, share, 0), seed, by_view)
         split = table.images.split.copy()
         split[split == "train"] = inner.images.split.to_numpy()
-        return table.with_split(split), f"the source's own, val: {share:.3g} of its training patients, seed {seed}"
+        whose = f"{share:.3g} of its training patients{_alike(by_view)}"
+        return table.with_split(split), f"the source's own, val: {whose}, seed {seed}"
     if given != set(SPLITS):
         raise ValueError(f"the table has the splits {sorted(given)}, expected train, test and perhaps val")
     return table, "the source's own"
 
 
-def split_by_patient(table: LabelTable, fractions: Sequence[float] = (0.7, 0.1, 0.2), seed: int = 0) -> LabelTable:
+def split_by_patient(
+    table: LabelTable, fractions: Sequence[float] = (0.7, 0.1, 0.2), seed: int = 0, by_view: bool = False
+) -> LabelTable:
     """The table divided by patient, label frequencies kept alike by iterative stratification (Sechidis et al. 2011).
 
     Patients are alike if they have about as many images, and about as many that are positive for each label.
 
     Args:
         fractions: of the patients, for train, val and test; they add up to 1, and a 0 leaves val or test empty.
+        by_view: whether patients who are alike also have about as many frontal and as many lateral images.
     Raises: ValueError on other fractions, or if there are fewer than 10 patients.
     """
     _check_fractions(fractions)
-    patients, member = np.unique(table.images.patient_id.to_numpy(dtype=str), return_inverse=True)
-    if len(patients) < 10:
-        raise ValueError(f"there are {len(patients)} patients, expected at least 10 to divide")
-    traits = _patient_traits(table.values, member, len(patients))
+    member, traits = _patients(table, by_view, LEAST_PATIENTS)
     train, val, test = fractions
-    part = np.full(len(patients), "train", dtype=object)
-    part[_pick(traits, np.arange(len(patients)), test, seed)] = "test"
+    part = np.full(len(traits), "train", dtype=object)
+    part[_pick(traits, np.arange(len(traits)), test, seed)] = "test"
     part[_pick(traits, np.flatnonzero(part == "train"), val / (train + val) if val else 0, seed)] = "val"
     return table.with_split(part[member])
 
 
-def check_patients(table: LabelTable) -> None:
-    """Raises ValueError that names the first patients found in more than one split."""
+def shares(ratios: Sequence[float]) -> tuple[float, ...]:
+    """The fractions that ratios such as 7 : 1 : 2 stand for.
+
+    Raises: ValueError unless they are three numbers >= 0, the first > 0.
+    """
+    if len(ratios) != 3 or not min(ratios) >= 0 or not 0 < ratios[0] < np.inf or not sum(ratios) < np.inf:
+        raise ValueError(
+            f"ratios are {list(ratios)}, expected three numbers >= 0 for train, val and test, the first > 0"
+        )
+    return tuple(ratio / sum(ratios) for ratio in ratios)
+
+
+def folds(table: LabelTable, count: int = 5, seed: int = 0, by_view: bool = False) -> np.ndarray:
+    """Which fold every image is in, 0 to count - 1: int64 [N]; no patient is in two, label frequencies kept alike.
+
+    Args:
+        count: of folds, at least 3, for fold_split makes one of them the test set and one the validation set.
+        by_view: as in split_by_patient.
+    Raises: ValueError if there are fewer than 3 folds, or fewer patients than folds or 10.
+    """
+    if count < 3:
+        raise ValueError(
+            f"there are to be {count} folds, expected at least 3: one for test, one for val, others to train"
+        )
+    member, traits = _patients(table, by_view, max(LEAST_PATIENTS, count))
+    fold = np.empty(len(traits), dtype=np.int64)
+    splitter = MultilabelStratifiedKFold(n_splits=count, shuffle=True, random_state=seed)
+    for number, (_, picked) in enumerate(splitter.split(traits, traits)):
+        fold[picked] = number
+    return fold[member]
+
+
+def fold_split(table: LabelTable, fold: np.ndarray, number: int) -> LabelTable:
+    """The table with one fold to test, the next one (after the last the first) to validate, the others to train.
+
+    Args:
+        fold: of every image, as folds gives them [N].
+    Raises: ValueError if there is no fold of that number.
+    """
+    count = int(fold.max()) + 1
+    if not 0 <= number < count:
+        raise ValueError(f"fold is {number}, expected 0 to {count - 1}")
+    split = np.full(len(table), "train", dtype=object)
+    split[fold == (number + 1) % count] = "val"
+    split[fold == number] = "test"
+    return table.with_split(split)
+
+
+def check_patients(table: LabelTable, leaks: str = "error") -> None:
+    """Tells the first patients found in more than one split: raises ValueError, or with leaks="warn" logs a warning."""
     splits = table.images.groupby("patient_id").split.nunique()
     if leaking := splits.index[splits > 1].tolist():
-        raise ValueError(f"{len(leaking)} patients are in more than one split, the first {leaking[:5]}")
+        found = (
+            f"{len(leaking)} patients are in more than one split, the first {leaking[:5]}; `mlgcn split --check` tells "
+        )
+        if leaks != "warn":
+            raise ValueError(f"{found}more, `mlgcn split` divides anew, --data.leaks warn goes on")
+        logger.warning("%smore: what is measured flatters the model", found)
 
 
 def save_split(table: LabelTable, path: Path) -> None:
@@ -77,30 +142,44 @@ def save_split(table: LabelTable, path: Path) -> None:
 
 
 def recorded_split(table: LabelTable, path: Path) -> LabelTable:
-    """The table with the split that save_split wrote, so that no later change of data or code moves a patient.
+    """The table with the split of a file, so that no later change of data or code moves a patient.
 
-    Raises: FileNotFoundError; ValueError if the table has other images, or other patients for them.
+    Args:
+        path: as save_split writes it, with a row for every image and no other. Without the column patient_id, as in
+            official lists, no patient is compared. Patients may be in two parts: see check_patients.
+    Raises: FileNotFoundError; ValueError if the table has other images, or other patients for them, if an image
+        repeats, or if a split is none of train, val, test.
     """
-    saved = read_table(path, columns=["image_id", "patient_id", "split"]).set_index("image_id")
+    saved = read_table(path, columns=["image_id", "split"]).set_index("image_id")
     ids = table.images.image_id
-    if unknown := sorted(set(ids) ^ set(saved.index)):
-        raise ValueError(f"the images are not those of {path}: only one side has {unknown[:3]}")
-    if (moved := saved.patient_id[ids].to_numpy() != table.images.patient_id.to_numpy()).any():
+    if saved.index.has_duplicates:
+        raise ValueError(f"{path}: image {saved.index[saved.index.duplicated()][0]!r} is there more than once")
+    for has, lacks, where in ((set(ids), set(saved.index), "the data have"), (set(saved.index), set(ids), "it has")):
+        if lone := sorted(has - lacks):
+            raise ValueError(
+                f"the images are not those of {path}: only one side has {lone[:3]}; {where} {len(lone)} images more"
+            )
+    if wrong := sorted(set(saved.split) - set(SPLITS)):
+        raise ValueError(f"{path}: column 'split' holds {wrong[:3]}, expected {list(SPLITS)}")
+    if "patient_id" in saved and (moved := saved.patient_id[ids].to_numpy() != table.images.patient_id).any():
         raise ValueError(f"image {ids[moved].iloc[0]!r} belongs to another patient in {path}")
     return table.with_split(saved.split[ids])
 
 
-def split_report(table: LabelTable, method: str) -> dict[str, Any]:
-    """Images, patients and positives of every split, ready for JSON.
+def split_report(table: LabelTable, method: str, parts: Sequence[str] | np.ndarray | None = None) -> dict[str, Any]:
+    """Images, patients and positives of every part, ready for JSON.
 
-    Keys: method; parts: {split: {images, patients, positives: {label: n}, known: {label: n}}}; warnings, in words.
+    Keys: method; parts: {part: {images, patients, positives: {label: n}, known: {label: n}}}; warnings, in words.
+    Args:
+        parts: of every image, "" for none; by default its split. Parts without an image are not in the report.
     """
-    parts, warnings = {}, []
-    for name in SPLITS:
-        part = table.split(name)
+    part_of = table.images.split.to_numpy() if parts is None else np.array(parts, dtype=object)
+    reported, warnings = {}, []
+    for name in part_names(part_of):
+        part = table.take(part_of == name)
         positives = dict(zip(table.names, part.positives.tolist(), strict=True))
         known = dict(zip(table.names, part.known.tolist(), strict=True))
-        parts[name] = {
+        reported[name] = {
             "images": len(part),
             "patients": part.images.patient_id.nunique(),
             "positives": positives,
@@ -109,9 +188,17 @@ def split_report(table: LabelTable, method: str) -> dict[str, Any]:
         if absent := [label for label, count in positives.items() if not count]:
             consequence = "they cannot be learned" if name == "train" else "their metrics are undefined"
             warnings.append(f"no positive in {name}: {', '.join(absent)}; {consequence}")
+    if left := int((part_of == "").sum()):
+        warnings.append(f"{left} of {len(table)} images are in no part")
     if (table.images.patient_id == table.images.image_id).all():
         warnings.append("no patient is given: every image counts as a patient of its own, so parts may share patients")
-    return {"method": method, "parts": parts, "warnings": warnings}
+    return {"method": method, "parts": reported, "warnings": warnings}
+
+
+def part_names(parts: Iterable[str]) -> list[str]:
+    """The parts that images are in: train, val, test, then others by name; "" is none."""
+    found = set(parts) - {""}
+    return [name for name in SPLITS if name in found] + sorted(found - set(SPLITS))
 
 
 def _check_fractions(fractions: Sequence[float]) -> None:
@@ -119,13 +206,24 @@ def _check_fractions(fractions: Sequence[float]) -> None:
         raise ValueError(f"fractions are {list(fractions)}, expected three shares, the first > 0, that add up to 1")
 
 
-def _patient_traits(values: np.ndarray, member: np.ndarray, patients: int) -> np.ndarray:
-    """0/1 [patients, traits]: whether a patient has 1, 2, 4, ... images, and as many positive for each label."""
-    counts = np.zeros((patients, 1 + values.shape[1]), dtype=np.int64)
-    np.add.at(counts, member, np.concatenate([np.ones((len(values), 1)), values == 1], axis=1).astype(np.int64))
+def _patients(table: LabelTable, by_view: bool, least: int) -> tuple[np.ndarray, np.ndarray]:
+    """The number of each image's patient [N], and what the patients are like: 0/1 [patients, traits].
+
+    A trait is that a patient has 1, 2, 4, ... images, or as many positive for one label, or by_view, of one view.
+    Raises: ValueError if there are fewer patients than at least.
+    """
+    patients, member = np.unique(table.images.patient_id.to_numpy(dtype=str), return_inverse=True)
+    if len(patients) < least:
+        raise ValueError(f"there are {len(patients)} patients, expected at least {least} to divide")
+    marks = [np.ones((len(table), 1), dtype=bool), table.values == 1]
+    if by_view:
+        marks.append(table.images.view.to_numpy(dtype=str)[:, None] == np.array(["frontal", "lateral"]))
+    seen = np.concatenate(marks, axis=1)
+    counts = np.zeros((len(patients), seen.shape[1]), dtype=np.int64)
+    np.add.at(counts, member, seen)
     steps = 2 ** np.arange(int(counts.max()).bit_length())
-    traits = (counts[:, :, None] >= steps).reshape(patients, -1)
-    return traits[:, traits.any(axis=0)].astype(np.int64)
+    traits = (counts[:, :, None] >= steps).reshape(len(patients), -1)
+    return member, traits[:, traits.any(axis=0)].astype(np.int64)
 
 
 def _pick(traits: np.ndarray, candidates: np.ndarray, share: float, seed: int) -> np.ndarray:
@@ -137,5 +235,10 @@ def _pick(traits: np.ndarray, candidates: np.ndarray, share: float, seed: int) -
     return candidates[picked]
 
 
-def _in_words(what: str, fractions: Sequence[float], seed: int) -> str:
-    return f"{what} divided {':'.join(f'{share:g}' for share in fractions)} by iterative stratification, seed {seed}"
+def _in_words(what: str, fractions: Sequence[float], seed: int, by_view: bool) -> str:
+    ratio = ":".join(f"{share:g}" for share in fractions)
+    return f"{what} divided {ratio} by iterative stratification{_alike(by_view)}, seed {seed}"
+
+
+def _alike(by_view: bool) -> str:
+    return " over labels and views" if by_view else ""

@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlgcn.data.splits import check_patients, complete_split, recorded_split, save_split, split_by_patient, split_report
+from mlgcn.data.sources.nih import read_nih
+from mlgcn.data.splits import (
+    check_patients,
+    complete_split,
+    fold_split,
+    folds,
+    part_names,
+    recorded_split,
+    save_split,
+    shares,
+    split_by_patient,
+    split_report,
+)
 from mlgcn.labels import SPLITS, LabelTable
 
 PARTS = dict(zip(SPLITS, (0.7, 0.1, 0.2), strict=True))
@@ -118,6 +130,127 @@ def test_fewer_than_10_patients_are_not_divided():
         split_by_patient(table([4] * 9))
 
 
+def test_ratios_are_shares_whatever_they_add_up_to():
+    assert shares((7, 1, 2)) == pytest.approx((0.7, 0.1, 0.2)) and shares((1, 0, 3)) == (0.25, 0, 0.75)
+    with_ratios = split_by_patient(table([2] * 60), shares((70, 10, 20)), seed=2)
+    assert with_ratios.images.split.equals(split_by_patient(table([2] * 60), (0.7, 0.1, 0.2), seed=2).images.split)
+
+
+@pytest.mark.parametrize("ratios", [(7, 3), (7, -1, 2), (0, 1, 1), (float("nan"), 1, 1), (1, float("inf"), 1)])
+def test_ratios_that_are_none_are_refused(ratios):
+    with pytest.raises(ValueError, match="expected three numbers >= 0 for train, val and test, the first > 0"):
+        shares(ratios)
+
+
+def test_the_whole_of_nih_keeps_every_labels_share_within_two_points(nih_table):
+    whole = read_nih(nih_table)
+    made = split_by_patient(whole, shares((7, 1, 2)))
+    assert_no_patient_in_two_parts(made)
+    for name, fraction in PARTS.items():
+        part = made.split(name)
+        assert abs(len(part) / len(whole) - fraction) < 0.01
+        # At random, Hernia's share in val has a standard deviation of 2 points by itself: 227 images of few patients.
+        assert (np.abs(part.positives / whole.positives - fraction) < 0.02).all()
+
+
+# Views
+
+
+def skewed_views(seed):
+    """Patients with one to six images; of a few, all are lateral."""
+    rng = np.random.default_rng(seed)
+    images_of = rng.integers(1, 7, size=150)
+    whole = table(images_of, (0.3, 0.1), seed)
+    lateral = np.repeat(rng.random(150) < 0.12, images_of)
+    whole.images["view"] = np.where(lateral, "lateral", "frontal")
+    return whole
+
+
+def test_dividing_by_view_brings_the_shares_of_views_closer_and_keeps_the_labels_close():
+    def spread(by_view):
+        of_views, of_labels = [], []
+        for seed in range(8):
+            whole = skewed_views(seed)
+            made = split_by_patient(whole, seed=seed, by_view=by_view)
+            for name, fraction in PARTS.items():
+                part = made.split(name)
+                of_views.append(
+                    (part.images.view == "lateral").sum() / (whole.images.view == "lateral").sum() - fraction
+                )
+                of_labels += (part.positives / whole.positives - fraction).tolist()
+        return np.abs(of_views).mean(), np.abs(of_labels).mean()
+
+    (views, labels), (views_before, labels_before) = spread(True), spread(False)
+    assert views < 0.6 * views_before
+    assert labels < 1.3 * labels_before
+
+
+def test_dividing_by_view_is_told_and_changes_nothing_else():
+    whole = skewed_views(0)
+    made, method = complete_split(whole, seed=1, by_view=True)
+    assert made.images.split.equals(split_by_patient(whole, seed=1, by_view=True).images.split)
+    assert method == "all patients divided 0.7:0.1:0.2 by iterative stratification over labels and views, seed 1"
+    official = whole.with_split(["test"] * 30 + ["train"] * (len(whole) - 30))
+    official = official.take(~official.images.patient_id.isin(official.images.patient_id[[29]]).to_numpy())
+    assert complete_split(official, by_view=True)[1].endswith("of its training patients over labels and views, seed 0")
+
+
+# Folds
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    images_of=st.lists(st.integers(1, 6), min_size=30, max_size=80),
+    count=st.integers(3, 10),
+    seed=st.integers(0, 999),
+)
+def test_every_patient_is_in_one_fold_and_folds_are_about_as_large(images_of, count, seed):
+    whole = table(images_of, (0.5, 0.1), seed, unknown=0.1)
+    fold = folds(whole, count, seed)
+    assert set(fold) == set(range(count))
+    where = {patient: set(fold[whole.images.patient_id == patient]) for patient in whole.images.patient_id}
+    assert all(len(found) == 1 for found in where.values())
+    sizes = Counter(found.pop() for found in where.values())
+    assert max(sizes.values()) - min(sizes.values()) <= 4
+    assert (folds(whole, count, seed) == fold).all()
+
+
+@pytest.mark.parametrize("by_view", [False, True])
+def test_folds_have_their_share_of_every_labels_positives(by_view):
+    rng = np.random.default_rng(1)
+    whole = table(rng.integers(1, 6, size=600), (0.4, 0.1, 0.02), 1)
+    fold = folds(whole, 5, 3, by_view)
+    for number in range(5):
+        part = (whole.values[fold == number] == 1).sum(axis=0)
+        assert (np.abs(part - whole.positives / 5) <= 1.5 * np.sqrt(whole.positives * 0.2 * 0.8)).all()
+    assert (fold != folds(whole, 5, 4, by_view)).any()
+
+
+def test_each_fold_is_the_test_set_once_and_the_validation_set_once():
+    whole = table([2] * 40)
+    fold = folds(whole, 4)
+    for number in range(4):
+        made = fold_split(whole, fold, number)
+        assert_only_the_split_changed(made, whole)
+        assert_no_patient_in_two_parts(made)
+        expected = ["test" if at == number else "val" if at == [1, 2, 3, 0][number] else "train" for at in fold]
+        assert made.images.split.tolist() == expected
+    with pytest.raises(ValueError, match="fold is 4, expected 0 to 3"):
+        fold_split(whole, fold, 4)
+
+
+@pytest.mark.parametrize(
+    ("count", "message"),
+    [
+        (2, "there are to be 2 folds, expected at least 3"),
+        (13, "there are 12 patients, expected at least 13 to divide"),
+    ],
+)
+def test_folds_that_cannot_be_are_refused(count, message):
+    with pytest.raises(ValueError, match=message):
+        folds(table([2] * 12), count)
+
+
 # As the source has it
 
 
@@ -204,6 +337,20 @@ def test_a_label_without_positive_in_a_part_is_warned_of():
     ]
 
 
+def test_the_report_is_of_the_parts_that_there_are_or_that_are_named():
+    values = [[1, 0, 0], [1, 1, 1], [0, 1, np.nan], [1, 1, 1]]
+    report = report_of(values, ["train", "", "test", "train"], patient_id=["a", "b", "c", "d"])
+    assert list(report["parts"]) == ["train", "test"] and "1 of 4 images are in no part" in report["warnings"]
+    whole = LabelTable(
+        np.array(values), ["Mass", "Hernia", "Edema"], image_id=range(4), patient_id=["a", "b", "c", "d"]
+    )
+    named = split_report(whole, "", ["fold 1", "fold 0", "fold 0", ""])
+    assert {name: part["images"] for name, part in named["parts"].items()} == {"fold 0": 2, "fold 1": 1}
+    assert named["parts"]["fold 0"]["positives"] == {"Mass": 1, "Hernia": 2, "Edema": 1}
+    assert named["warnings"][0] == "no positive in fold 1: Hernia, Edema; their metrics are undefined"
+    assert part_names(["fold 1", "test", "", "train", "fold 0", "train"]) == ["train", "test", "fold 0", "fold 1"]
+
+
 def test_a_table_without_patients_is_warned_of():
     ones = np.ones((3, 3))
     (warning,) = report_of(ones, list(SPLITS))["warnings"]
@@ -221,8 +368,34 @@ def test_a_recorded_split_decides_and_other_images_or_patients_are_refused(tmp_p
         "train",
         "test",
     ]
-    with pytest.raises(ValueError, match=r"only one side has \['c'\]"):
+    with pytest.raises(ValueError, match=r"only one side has \['c'\]; it has 1 images more"):
         recorded_split(table.take(np.array([0, 1])), tmp_path / "split.csv")
+    save_split(table.take(np.array([1])), tmp_path / "small.csv")
+    with pytest.raises(ValueError, match=r"small.csv: only one side has \['a', 'c'\]; the data have 2 images more"):
+        recorded_split(table, tmp_path / "small.csv")
     moved = LabelTable(table.values, ["A"], image_id=["a", "b", "c"], patient_id=["1", "2", "2"])
     with pytest.raises(ValueError, match="image 'b' belongs to another patient"):
         recorded_split(moved, tmp_path / "split.csv")
+
+
+def test_a_split_of_ones_own_needs_no_patients_but_train_val_or_test_for_every_image_once(tmp_path):
+    table = LabelTable(np.zeros((2, 1)), ["A"], image_id=["a", "b"], patient_id=["1", "1"])
+
+    def given(text):
+        (tmp_path / "own.csv").write_text(text)
+        return recorded_split(table, tmp_path / "own.csv")
+
+    assert given("split,image_id\nval,b\ntrain,a\n").images.split.tolist() == ["train", "val"]
+    for text, message in (
+        ("image_id,split\na,train\nb,test\na,val\n", "own.csv: image 'a' is there more than once"),
+        (
+            "image_id,split\na,train\nb,dev\n",
+            r"own.csv: column 'split' holds \['dev'\], expected \['train', 'val', 'te",
+        ),
+        ("image_id,split\na,train\nb,\n", r"own.csv: column 'split' holds \[''\]"),
+        ("image_id,part\na,train\nb,\n", r"own.csv: lacks the columns \['split'\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            given(text)
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.csv"):
+        recorded_split(table, tmp_path / "nowhere.csv")

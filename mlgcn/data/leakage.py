@@ -1,0 +1,128 @@
+"""What parts of the data share that should be apart: patients, studies, pictures."""
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from mlgcn.data.images import PHANTOM, UnreadableImageError, decode_grey, read_image
+from mlgcn.data.splits import part_names
+from mlgcn.labels import LabelTable
+
+EXAMPLES = 10
+PHANTOM_SIZE = 64
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What is in more than one part.
+
+    Attributes:
+        count: how many patients, studies or pictures.
+        pairs: how many of them each two parts share.
+        examples: the first ten; each names what is shared, a picture by the first image of it in each part, and where.
+    """
+
+    count: int
+    pairs: dict[tuple[str, str], int]
+    examples: list[tuple[str, tuple[str, ...]]]
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """What the parts share.
+
+    Attributes:
+        images: pictures that are the same; none: they were not compared.
+        unreadable: ids of the images that could not be compared.
+    """
+
+    patients: Shared
+    studies: Shared
+    images: Shared | None
+    unreadable: list[str]
+
+    def findings(self) -> dict[str, Shared]:
+        """What was looked for, by name."""
+        found = {"patients": self.patients, "studies": self.studies, "identical images": self.images}
+        return {name: shared for name, shared in found.items() if shared is not None}
+
+
+def leakage(
+    table: LabelTable, hashes: Sequence[str] | None = None, parts: Sequence[str] | np.ndarray | None = None
+) -> Leakage:
+    """The patients, studies and, by their hashes, pictures that are in more than one part.
+
+    Args:
+        hashes: of the images, in their order, as image_hashes gives them; "" for an image without one.
+        parts: of the images, "" for none; by default their splits.
+    Raises: ValueError if there are not as many hashes or parts as images.
+    """
+    part = table.images.split.to_numpy() if parts is None else np.array(parts, dtype=object)
+    names = table.images.image_id.to_numpy()
+    for what, given in (("hashes", hashes), ("parts", part)):
+        if given is not None and len(given) != len(table):
+            raise ValueError(f"there are {len(given)} {what}, expected one for each of {len(table)} images")
+    images = None if hashes is None else _shared(np.array(hashes, dtype=object), part, names)
+    return Leakage(
+        _shared(table.images.patient_id.to_numpy(), part),
+        _shared(table.images.study_id.to_numpy(), part),
+        images,
+        [] if hashes is None else [name for name, code in zip(names, hashes, strict=True) if not code],
+    )
+
+
+def image_hashes(paths: Sequence[str], content: str = "bytes", workers: int = 1) -> list[str]:
+    """A hash of every image, equal where images are: 32 hexadecimal digits, "" where an image cannot be read.
+
+    Args:
+        content: "bytes" compares files, as fast as they are read. "pixels" compares what they show, decoded to grey, so
+            that a picture in another lossless file, with other metadata or three equal channels is the same; resized or
+            stored with loss once more, it is another. Phantoms have no file, and are drawn either way.
+        workers: threads that read.
+    Raises: ValueError if content is neither.
+    """
+    if content not in ("bytes", "pixels"):
+        raise ValueError(f"content is {content!r}, expected 'bytes' or 'pixels'")
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(partial(_hash, content=content), paths))
+
+
+def _hash(path: str, content: str) -> str:
+    try:
+        if path.startswith(PHANTOM):
+            data = read_image(path, PHANTOM_SIZE).numpy().tobytes()
+        elif content == "bytes":
+            data = Path(path).read_bytes()
+        else:
+            pixels = decode_grey(path)
+            data = repr(pixels.shape).encode() + pixels.tobytes()
+    except (OSError, UnreadableImageError):
+        return ""
+    return blake2b(data, digest_size=16).hexdigest() if data else ""
+
+
+def _shared(keys: np.ndarray, parts: np.ndarray, names: np.ndarray | None = None) -> Shared:
+    """The keys of images in more than one part; "" is no key and no part.
+
+    Args:
+        names: of the images, to name a key by the first one in each part; by default the key names itself.
+    """
+    places: dict[str, dict[str, str]] = {}  # key -> part -> the first image there
+    for key, part, name in zip(keys, parts, keys if names is None else names, strict=True):
+        if key and part:
+            places.setdefault(key, {}).setdefault(part, name)
+    order = part_names(parts)
+    shared = {key: [part for part in order if part in place] for key, place in places.items() if len(place) > 1}
+    pairs = Counter(pair for place in shared.values() for pair in combinations(place, 2))
+    examples = []
+    for key, place in list(shared.items())[:EXAMPLES]:
+        called = key if names is None else " = ".join(places[key][part] for part in place)
+        examples.append((called, tuple(place)))
+    return Shared(len(shared), {pair: pairs[pair] for pair in combinations(order, 2) if pair in pairs}, examples)
