@@ -1,15 +1,18 @@
 """The predictions file: scores and targets of images, which metrics and reports need instead of a model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from mlgcn.labels import check_same_labels
+from mlgcn.labels import VIEWS, check_same_labels, merge_labels, studies_of
+from mlgcn.suggestions import check_known
 
 ID_COLUMNS = ("image_id", "patient_id", "study_id", "view")
 SCORE, TARGET = "score/", "target/"
+# Of the score of a view in the mean of its study, as CheXFusion's.
+VIEW_WEIGHTS = {"frontal": 7.0, "lateral": 3.0, "unknown": 5.0}
 
 
 class Predictions:
@@ -81,6 +84,38 @@ class Predictions:
         check_same_labels(self.names, names)
         order = [self.names.index(name) for name in names]
         return Predictions(self.images, names, self.scores[:, order], self.targets[:, order])
+
+    def by_study(self, weights: Mapping[str, float] = VIEW_WEIGHTS) -> "Predictions":
+        """One row a study, in order of appearance: the weighted mean of its images' scores, its targets merged.
+
+        image_id is then the study's; view and targets are merged as mlgcn.data.studies.study_table does.
+
+        Args:
+            weights: by view, relative to one another.
+        Raises: ValueError on weights that are negative or all 0, on a view that is none or has no weight, on a study
+            whose images weigh nothing or have several patients.
+        """
+        studies, groups = studies_of(self.images)
+        weight = self._weights(weights)
+        total = np.bincount(groups, weight, minlength=len(studies))
+        if not total.all():
+            study = studies["study_id"][int((total == 0).argmax())]
+            raise ValueError(f"no image of study {study!r} has a weight > 0 (its view decides: {dict(weights)})")
+        share = (weight / total[groups])[:, None]
+        scores = np.zeros((len(studies), len(self.names)))
+        np.add.at(scores, groups, share * self.scores)
+        return Predictions(studies, self.names, scores, merge_labels(self.targets, groups))
+
+    def _weights(self, weights: Mapping[str, float]) -> np.ndarray:
+        """The weight of every image: float64 [N]."""
+        check_known(VIEWS, weights, "view")
+        if not all(np.isfinite(weight) and weight >= 0 for weight in weights.values()) or not any(weights.values()):
+            raise ValueError(f"weights are {dict(weights)}, expected numbers >= 0, one of them > 0")
+        weight = self.images.view.map(weights).to_numpy(dtype=np.float64)
+        if (lacking := np.isnan(weight)).any():
+            row = int(lacking.argmax())
+            raise ValueError(f"column 'view', row {row}: {self.images.view[row]!r}, expected one of {list(weights)}")
+        return weight
 
     def table(self) -> pd.DataFrame:
         """One row an image: image_id, patient_id, study_id, view, then score/<label> and target/<label> for each."""

@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlgcn.data.studies import study_table
+from mlgcn.labels import VIEWS, LabelTable
 from mlgcn.predictions import Predictions
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
@@ -137,3 +139,95 @@ def test_shapes_and_names_must_fit():
         Predictions(images, ["a", "b"], np.zeros((3, 1)), np.zeros((3, 2)))
     with pytest.raises(ValueError, match=r"label names repeat: \['a'\]"):
         Predictions(images, ["a", "a"], np.zeros((3, 2)), np.zeros((3, 2)))
+
+
+# Studies
+
+
+def of_studies(studies, views, seed=0, labels=3):
+    """Predictions of images of these studies and views; a study's first letter is its patient."""
+    ids = [f"{i:03d}" for i in range(len(studies))]
+    columns = {"image_id": ids, "patient_id": [s[0] for s in studies], "study_id": studies, "view": views}
+    rng, shape = np.random.default_rng(seed), (len(studies), labels)
+    names = [f"label {i}" for i in range(labels)]
+    return Predictions(pd.DataFrame(columns), names, rng.uniform(size=shape), rng.choice([0, 1, np.nan], size=shape))
+
+
+@settings(deadline=None)
+@given(
+    images=st.lists(st.tuples(st.sampled_from(["a1", "a2", "b1", "c1"]), st.sampled_from(VIEWS)), max_size=9),
+    weights=st.lists(st.floats(0.01, 100), min_size=3, max_size=3),
+    seed=st.integers(0, 99),
+)
+def test_a_study_has_the_mean_of_its_scores_weighted_by_view(images, weights, seed):
+    studies, views = [study for study, _ in images], [view for _, view in images]
+    single = of_studies(studies, views, seed)
+    merged = single.by_study(dict(zip(VIEWS, weights, strict=True)))
+    assert merged.images.study_id.tolist() == merged.images.image_id.tolist() == list(dict.fromkeys(studies))
+    assert merged.images.patient_id.tolist() == [study[0] for study in merged.images.study_id]
+    assert merged.names == single.names
+    for row, study in enumerate(merged.images.study_id):
+        rows = [i for i, name in enumerate(studies) if name == study]
+        own = {views[i] for i in rows}
+        assert merged.images.view[row] == (own.pop() if len(own) == 1 else "unknown")
+        of_rows = [weights[VIEWS.index(views[i])] for i in rows]
+        expected = sum(w * single.scores[i].astype(np.float64) for w, i in zip(of_rows, rows, strict=True))
+        np.testing.assert_allclose(merged.scores[row], expected / sum(of_rows), rtol=1e-6)
+        for label, target in enumerate(merged.targets[row]):
+            known = [single.targets[i, label] for i in rows if single.targets[i, label] >= 0]
+            np.testing.assert_equal(target, max(known) if known else np.nan)
+
+
+def test_frontal_images_weigh_7_lateral_3_and_unknown_5_unless_told_otherwise():
+    single = of_studies(["a", "a", "a"], list(VIEWS))
+    frontal, lateral, unknown = single.scores.astype(np.float64)
+    np.testing.assert_allclose(single.by_study().scores[0], (7 * frontal + 3 * lateral + 5 * unknown) / 15, rtol=1e-6)
+
+
+def test_a_view_without_weight_does_not_count():
+    single = of_studies(["a", "b", "a"], ["lateral", "frontal", "frontal"])
+    np.testing.assert_array_equal(single.by_study({"frontal": 2, "lateral": 0}).scores, single.scores[[2, 1]])
+
+
+def test_certain_scores_stay_in_range():
+    single = of_studies(["a"] * 7 + ["b"], [*VIEWS, *VIEWS, "lateral", "unknown"])
+    single.scores[:] = 1
+    assert (single.by_study({"frontal": 0.1, "lateral": 0.3, "unknown": 0.7}).scores == 1).all()
+
+
+def test_studies_of_predictions_are_those_of_the_table():
+    single = of_studies(["b1", "a1", "b1", "a2", "a1"], ["lateral", "frontal", "lateral", "unknown", "lateral"])
+    columns = {column: single.images[column] for column in single.images}
+    studies, merged = study_table(LabelTable(single.targets, single.names, **columns)), single.by_study()
+    pd.testing.assert_frame_equal(merged.images, studies.images[list(merged.images.columns)])
+    np.testing.assert_array_equal(merged.targets, studies.values)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"frontal": 7, "lateral": -3, "unknown": 5}, r"weights are .*-3.*, expected numbers >= 0, one of them > 0"),
+        ({"frontal": 7, "lateral": np.nan, "unknown": 5}, r"weights are .*nan.*, expected numbers >= 0"),
+        ({"frontal": np.inf, "lateral": 3, "unknown": 5}, r"weights are .*inf.*, expected numbers >= 0"),
+        (dict.fromkeys(VIEWS, 0), r"weights are .*, expected numbers >= 0, one of them > 0"),
+        ({}, r"weights are \{\}, expected"),
+        ({"frontal": 7, "latteral": 3}, r"unknown view 'latteral'; did you mean 'lateral'\?"),
+        ({"frontal": 7, "unknown": 5}, r"column 'view', row 1: 'lateral', expected one of \['frontal', 'unknown'\]"),
+        ({"frontal": 7, "lateral": 0}, r"no image of study 'b' has a weight > 0"),
+    ],
+)
+def test_weights_that_make_no_mean_are_refused(weights, message):
+    with pytest.raises(ValueError, match=message):
+        of_studies(["a", "b", "a"], ["frontal", "lateral", "lateral"]).by_study(weights)
+
+
+def test_a_view_that_is_none_is_refused_where_studies_are_merged():
+    with pytest.raises(ValueError, match=r"column 'view', row 1: 'PA', expected one of"):
+        of_studies(["a", "a"], ["frontal", "PA"]).by_study()
+
+
+def test_a_study_of_two_patients_is_named():
+    single = of_studies(["a", "b", "b"], ["frontal"] * 3)
+    single.images.loc[2, "patient_id"] = "z"
+    with pytest.raises(ValueError, match=r"study 'b' has several of patient_id: \['b', 'z'\], expected one"):
+        single.by_study()

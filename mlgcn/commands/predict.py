@@ -1,28 +1,74 @@
-"""mlgcn predict: scores image files."""
+"""mlgcn predict: scores image files, or fills in the labels that a data set does not have."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
 from mlgcn.commands.console import command, say
 from mlgcn.config import parse_command
-from mlgcn.prediction import Predictor
+from mlgcn.data.sources import read_source
+from mlgcn.data.sources.table import write_label_csv
+from mlgcn.prediction import Predictor, pseudo_labels
 
-DESCRIPTION = "Scores image files with a trained model: one row an image, one column a label, probabilities."
+DESCRIPTION = (
+    "Scores image files with a trained model: one row an image, one column a label, probabilities. Or, with "
+    "--pseudo-labels, writes the labels of a data set with the model's probabilities where they are unknown; "
+    "--data.pseudo_labels FILE trains with them, whatever the reader."
+)
 
 
 def main(arguments: Sequence[str]) -> None:
     """The command line of `mlgcn predict`."""
+    options = parse_command(_parser(), arguments, free=["data.options"])
+    with command("mlgcn predict"):
+        _check(options)
+        if options.pseudo_labels:
+            _write_pseudo_labels(options)
+        else:
+            scores = Predictor.load(options.run).predict(options.images, options.batch_size, options.num_workers)
+            scores.to_csv(Path(options.out), index=False)
+            say(f"{len(scores)} images scored: {options.out}")
+
+
+def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="mlgcn predict", description=DESCRIPTION, allow_abbrev=False)
-    parser.add_argument("images", type=str, nargs="+", help="PNG or JPEG files")
+    parser.add_argument("images", type=str, nargs="*", help="PNG, JPEG or DICOM files")
     parser.add_argument("--run", type=str, required=True, help="folder of a run, or a checkpoint")
     parser.add_argument("--out", type=str, required=True, help="CSV file to write")
     parser.add_argument("--batch_size", type=int, default=32, help="images at a time")
-    options = parse_command(parser, arguments)
-    with command("mlgcn predict"):
-        if not Path(options.out).parent.is_dir():
-            raise FileNotFoundError(f"--out: there is no folder {Path(options.out).parent}")
-        scores = Predictor.load(options.run).predict(options.images, options.batch_size)
-        scores.to_csv(Path(options.out), index=False)
-        say(f"{len(scores)} images scored: {options.out}")
+    parser.add_argument("--num_workers", type=int, default=0, help="processes that read images")
+    parser.add_argument("--pseudo-labels", "--pseudo_labels", action="store_true", help="fill in a data set's labels")
+    parser.add_argument("--data.source", type=str | None, default=None, help="of pseudo-labels: reader of the data set")
+    parser.add_argument("--data.root", type=str | None, default=None, help="of pseudo-labels: folder of its tables")
+    parser.add_argument(
+        "--data.options", type=dict[str, Any] | None, default=None, help="of pseudo-labels: of the reader"
+    )
+    parser.add_argument("--confidence", type=float, default=0.0,
+                        help="of pseudo-labels: fill in p only where p or 1 - p is at least this")  # fmt: skip
+    parser.add_argument("--unreadable", choices=["error", "skip"], default="error",
+                        help="of pseudo-labels: what unreadable images do")  # fmt: skip
+    return parser
+
+
+def _check(options: Namespace) -> None:
+    if not Path(options.out).parent.is_dir():
+        raise FileNotFoundError(f"--out: there is no folder {Path(options.out).parent}")
+    if options.pseudo_labels and (options.images or options.data.source is None):
+        raise ValueError("--pseudo-labels takes a data set (--data.source, --data.root) in place of image files")
+    if not options.pseudo_labels and (options.data.source or options.data.root or not options.images):
+        raise ValueError("name image files, or a data set with --pseudo-labels")
+
+
+def _write_pseudo_labels(options: Namespace) -> None:
+    table = read_source(options.data.source, options.data.root, **(options.data.options or {}))
+    predictor = Predictor.load(options.run)
+    filled, number = pseudo_labels(
+        predictor, table, options.confidence, options.batch_size, options.num_workers, options.unreadable == "skip"
+    )
+    write_label_csv(filled, Path(options.out))
+    for message in predictor.unreadable:
+        say(f"left out: {message}")
+    values = filled.values.size
+    say(f"{len(filled)} images, {number} of {values} values filled in ({number / values:.1%}): {options.out}")

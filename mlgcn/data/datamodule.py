@@ -11,18 +11,25 @@ from mlgcn.data.batch import collate
 from mlgcn.data.dataset import ImageDataset
 from mlgcn.data.images import PHANTOM
 from mlgcn.data.samplers import PlannedSampler
-from mlgcn.labels import LabelTable
+from mlgcn.data.studies import EpochSampler, StudyDataset
+from mlgcn.labels import LabelTable, studies_of
 
 
 class ImageDataModule(L.LightningDataModule):
     """The loaders of a run: training images as the sampler draws them, validation images once each, in order.
 
+    With study_views, rows are studies instead of images. The rows that the sampler draws from are those of
+    train_set.table.
+
     Args:
         table: with a split for every image.
-        sampler: from rank and number of processes to the sampler of the training images.
+        sampler: from rank and number of processes to the sampler of the training rows.
         image_size, cache, skip_unreadable: see ImageDataset.
         batch_size, num_workers: of each process.
-    Raises: FileNotFoundError that counts and names absent images, unless skip_unreadable.
+        study_views: the most images of a study, see StudyDataset; training takes them in random order.
+        seed: of that order.
+    Raises: FileNotFoundError that counts and names absent images, unless skip_unreadable; ValueError if a split is
+        empty or, with study_views, a study is in several, or as StudyDataset.
     """
 
     def __init__(
@@ -35,17 +42,30 @@ class ImageDataModule(L.LightningDataModule):
         num_workers: int = 0,
         cache: bool = False,
         skip_unreadable: bool = False,
+        study_views: int | None = None,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         if not skip_unreadable:
             check_present(table)
         self.make_sampler, self.batch_size, self.num_workers = sampler, batch_size, num_workers
-        self.train_set, self.val_set = (
-            ImageDataset(table.split(name), image_size, cache, skip_unreadable) for name in ("train", "val")
-        )
+        train, val = table.split("train"), table.split("val")
+        self.train_set: ImageDataset | StudyDataset
+        self.val_set: ImageDataset | StudyDataset
+        if study_views is None:
+            self.train_set = ImageDataset(train, image_size, cache, skip_unreadable, soft=True)
+            self.val_set = ImageDataset(val, image_size, cache, skip_unreadable)
+        else:
+            studies_of(table.images)  # a study in two splits would pass for one in each
+            self.train_set = StudyDataset(
+                train, image_size, study_views, cache, skip_unreadable, soft=True, seed=seed, shuffle=True
+            )
+            self.val_set = StudyDataset(val, image_size, study_views, cache, skip_unreadable)
 
     def setup(self, stage: str) -> None:
-        self.sampler = self.make_sampler(*self._place())
+        sampler = self.make_sampler(*self._place())
+        by_study = isinstance(self.train_set, StudyDataset)
+        self.sampler = EpochSampler(sampler, len(self.train_set)) if by_study else sampler
 
     @property
     def train_batches(self) -> int:
@@ -65,7 +85,7 @@ class ImageDataModule(L.LightningDataModule):
 
 
 class Stride(Sampler[int]):
-    """Every image once and in order, each process its share."""
+    """Every row once and in order, each process its share."""
 
     def __init__(self, size: int, rank: int = 0, world_size: int = 1) -> None:
         self.rows = range(rank, size, world_size)
@@ -78,11 +98,20 @@ class Stride(Sampler[int]):
 
 
 def evaluation_loader(
-    table: LabelTable, image_size: int, batch_size: int = 32, num_workers: int = 0, skip_unreadable: bool = False
+    table: LabelTable,
+    image_size: int,
+    batch_size: int = 32,
+    num_workers: int = 0,
+    skip_unreadable: bool = False,
+    study_views: int | None = None,
 ) -> StatefulDataLoader:
-    """Every image of the table once and in order."""
-    dataset = ImageDataset(table, image_size, skip_unreadable=skip_unreadable)
-    return _loader(dataset, Stride(len(table)), batch_size, num_workers)
+    """Every image of the table once and in order; with study_views every study, in the order of study_table."""
+    dataset = (
+        ImageDataset(table, image_size, skip_unreadable=skip_unreadable)
+        if study_views is None
+        else StudyDataset(table, image_size, study_views, skip_unreadable=skip_unreadable)
+    )
+    return _loader(dataset, Stride(len(dataset)), batch_size, num_workers)
 
 
 def check_present(table: LabelTable) -> None:
@@ -97,7 +126,11 @@ def check_present(table: LabelTable) -> None:
 
 
 def _loader(
-    dataset: ImageDataset, sampler: Sampler[int], batch_size: int, num_workers: int, drop_last: bool = False
+    dataset: ImageDataset | StudyDataset,
+    sampler: Sampler[int],
+    batch_size: int,
+    num_workers: int,
+    drop_last: bool = False,
 ) -> StatefulDataLoader:
     return StatefulDataLoader(
         dataset,

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 
 from mlgcn.data.batch import Sample
 from mlgcn.data.images import UnreadableImageError, read_image
-from mlgcn.labels import LabelTable
+from mlgcn.labels import VIEWS, LabelTable
 
 logger = logging.getLogger(__name__)
 
@@ -22,12 +22,16 @@ class ImageDataset(Dataset[Sample]):
         size: images are resized to size x size pixels.
         cache: keep decoded images in memory, size * size bytes each. Each worker process has a cache of its own.
         skip_unreadable: hand on what cannot be read as a sample without image, instead of stopping.
+        soft: hand on soft labels, which a loss learns from; else they are unknown, as metrics need them.
     Raises: UnreadableImageError when an image is asked for that cannot be read, unless skip_unreadable.
     """
 
-    def __init__(self, table: LabelTable, size: int, cache: bool = False, skip_unreadable: bool = False) -> None:
+    def __init__(
+        self, table: LabelTable, size: int, cache: bool = False, skip_unreadable: bool = False, soft: bool = False
+    ) -> None:
         self.table, self.size, self.skip_unreadable = table, size, skip_unreadable
-        self.targets = torch.tensor(table.values)
+        self.targets = torch.tensor(table.values if soft else table.certain)
+        self.views = torch.tensor([VIEWS.index(view) for view in table.images.view], dtype=torch.int64)
         self.paths = table.images.path.tolist()
         self.kept: dict[int, Tensor] | None = {} if cache else None
 
@@ -35,12 +39,14 @@ class ImageDataset(Dataset[Sample]):
         return len(self.table)
 
     def __getitem__(self, row: int) -> Sample:
+        targets, view = self.targets[row], self.views[row, None]
         try:
-            return Sample(self._image(row), self.targets[row], row)
+            return Sample(self._image(row)[None], targets, row, view)
         except UnreadableImageError as error:
             if not self.skip_unreadable:
                 raise
-            return Sample(None, self.targets[row], row, str(error))
+            none = torch.empty(0, 1, self.size, self.size, dtype=torch.uint8)
+            return Sample(none, targets, row, view[:0], (str(error),))
 
     def _image(self, row: int) -> Tensor:
         if self.kept is None:

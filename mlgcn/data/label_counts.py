@@ -63,7 +63,7 @@ def read_counts(
         origin = {"source": Path(what).name, "split": part, "options": dict(options or {}), "date": str(date.today())}
         try:
             table = table.split(part)
-            return cooccurrence(table.values, table.names, origin), table
+            return cooccurrence(table.certain, table.names, origin), table
         except ValueError as error:
             raise ValueError(f"{what}: {error}") from error
     if kind == "pickle":

@@ -1,6 +1,8 @@
 """Reading images: what comes back from every kind of file, and what is refused by name."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mlgcn.data.images import UnreadableImageError, read_image
+from mlgcn.data.images import MIN_SIDE, UnreadableImageError, decode_grey, read_image
 from mlgcn.data.phantom import draw_phantom
 
 
@@ -30,6 +32,11 @@ def encoded(image, form):
     file = io.BytesIO()
     Image.fromarray(image).save(file, form)
     return file.getvalue()
+
+
+def chunk(kind, content):
+    """A chunk of a PNG file."""
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
 # What comes back
@@ -55,12 +62,30 @@ def test_colours_become_the_luma_of_bt_601(tmp_path):
     np.testing.assert_allclose(read_image(saved(tmp_path, colours), 40)[0], expected, atol=1.1)
 
 
-def test_a_16_bit_png_keeps_the_upper_8_bits(tmp_path):
+def test_a_16_bit_png_is_rounded_over_its_full_range(tmp_path):
     deep = np.random.default_rng(0).integers(0, 2**16, (40, 40), dtype=np.uint16)
-    deep[0, :4] = [0, 255, 256, 65535]
+    deep[0, :6] = [0, 128, 129, 65406, 65407, 65535]
     read = read_image(saved(tmp_path, deep), 40)
     assert read.dtype == torch.uint8
-    np.testing.assert_array_equal(read[0], deep // 256)
+    np.testing.assert_array_equal(read[0], np.rint(deep / 65535 * 255))
+    assert read[0, 0, :6].tolist() == [0, 0, 1, 254, 255, 255]
+
+
+def test_a_colour_png_of_16_bits_comes_back_grey(tmp_path):
+    grey = picture(40, 40)
+    rows = b"".join(b"\0" + np.repeat(row.astype(">u2") * 257, 3).tobytes() for row in grey)
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", 40, 40, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts))
+    np.testing.assert_allclose(read_image(str(tmp_path / "deep.png"), 40)[0].int(), grey.astype(int), atol=1)
+
+
+def test_an_image_is_decoded_as_large_as_it_is(tmp_path):
+    grey = picture(50, 70)
+    decoded = decode_grey(saved(tmp_path, grey))
+    assert decoded.dtype == np.uint8
+    np.testing.assert_array_equal(decoded, grey)
+    large = picture(300, 400)
+    np.testing.assert_allclose(decode_grey(saved(tmp_path, large, "a.jpg", quality=95)).astype(int), large, atol=12)
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "LA", "RGBA"])
@@ -97,7 +122,7 @@ def triangle_weights(old, new):
 
 
 @settings(max_examples=25, deadline=None)
-@given(height=st.integers(1, 90), width=st.integers(1, 90), size=st.integers(8, 64), noise=st.integers(0, 2**32 - 1))
+@given(height=st.integers(8, 130), width=st.integers(8, 130), size=st.integers(8, 140), noise=st.integers(0, 2**32 - 1))
 def test_resizing_is_an_antialiased_linear_filter(tmp_path_factory, height, width, size, noise):
     image = np.random.default_rng(noise).integers(0, 256, (height, width), dtype=np.uint8)
     path = saved(tmp_path_factory.mktemp("resize"), image)
@@ -112,6 +137,54 @@ def test_resizing_agrees_with_pillow(tmp_path, shape):
     path = saved(tmp_path, picture(*shape))
     expected = np.asarray(Image.open(path).resize((96, 96), Image.Resampling.BILINEAR)).astype(int)
     np.testing.assert_allclose(read_image(path, 96)[0].int(), expected, atol=1)
+
+
+def area_weights(old, new):
+    """Weights [new, old] of the mean over each new pixel's area."""
+    starts, edges = np.arange(old), np.arange(new + 1)[:, None] * old / new
+    covered = np.minimum(starts + 1, edges[1:]) - np.maximum(starts, edges[:-1])
+    return np.maximum(covered, 0) * new / old
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    height=st.integers(64, 130), width=st.integers(64, 130), size=st.integers(8, 64), noise=st.integers(0, 2**32 - 1)
+)
+def test_area_resampling_is_the_mean_over_each_new_pixel(tmp_path_factory, height, width, size, noise):
+    image = np.random.default_rng(noise).integers(0, 256, (height, width), dtype=np.uint8)
+    read = read_image(saved(tmp_path_factory.mktemp("area"), image), size, "area")
+    expected = area_weights(height, size) @ image.astype(float) @ area_weights(width, size).T
+    assert read.shape == (1, size, size)
+    np.testing.assert_allclose(read[0], expected, atol=1.01)  # rounded once an axis
+
+
+def test_area_resampling_interpolates_an_axis_that_grows(tmp_path):
+    image = picture(128, 32)
+    read = read_image(saved(tmp_path, image), 64, "area")
+    expected = area_weights(128, 64) @ image.astype(float) @ triangle_weights(32, 64).T
+    np.testing.assert_allclose(read[0], expected, atol=1.6)
+
+
+def test_an_unknown_way_to_resample_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"resample is 'cubic', expected one of \['antialias', 'area'\]"):
+        read_image(saved(tmp_path, picture(40, 40)), 32, "cubic")
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [((611, 509), 204), ((611, 509), 100), ((611, 509), 64), ((611, 509), 60), ((300, 1100), 100), ((260, 270), 100)],
+)
+def test_a_jpeg_shrunk_while_it_is_decoded_is_near_to_area_resampling(tmp_path, shape, size):
+    noise = np.random.default_rng(0).normal(scale=6, size=shape)
+    image = np.clip(picture(*shape) + noise, 0, 255).astype(np.uint8)
+    path = saved(tmp_path, image, "image.jpg", quality=95)
+    whole = np.asarray(Image.open(path), dtype=float)
+    expected = area_weights(shape[0], size) @ whole @ area_weights(shape[1], size).T
+    plain = torch.nn.functional.interpolate(torch.tensor(whole)[None, None], (size, size), mode="bilinear")[0, 0]
+    error, other = (
+        np.abs(np.asarray(read, dtype=float) - expected).mean() for read in (read_image(path, size)[0], plain)
+    )
+    assert error < 1.1 and error < 0.45 * other
 
 
 def test_the_path_of_a_phantom_is_drawn():
@@ -146,13 +219,41 @@ def test_an_empty_file_is_named(tmp_path):
 @pytest.mark.parametrize("content", [b"no image at all", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\0" * 5000])
 def test_a_file_that_is_no_image_is_named(tmp_path, content):
     (tmp_path / "text.png").write_bytes(content)
-    assert "truncated or no PNG or JPEG image" in refused(tmp_path / "text.png")
+    assert "truncated or " in refused(tmp_path / "text.png")
 
 
-@pytest.mark.parametrize("form", ["GIF", "BMP", "TIFF"])
+@pytest.mark.parametrize("form", ["GIF", "BMP", "TIFF", "WEBP"])
 def test_another_kind_of_image_is_named(tmp_path, form):
-    (tmp_path / "other.png").write_bytes(encoded(picture(32, 32), form))
-    assert "PNG or JPEG image" in refused(tmp_path / "other.png")
+    (tmp_path / "other.png").write_bytes(encoded(picture(40, 40), form))
+    message = refused(tmp_path / "other.png")
+    assert form in message.upper() and "expected a PNG, JPEG or DICOM image" in message
+
+
+def test_a_jpeg_in_cmyk_is_refused(tmp_path):
+    Image.fromarray(picture(40, 40)).convert("CMYK").save(tmp_path / "print.jpg")
+    assert "CMYK" in refused(tmp_path / "print.jpg")
+
+
+def test_an_animated_png_is_refused(tmp_path):
+    frames = [Image.fromarray(picture(40, 40, seed)) for seed in range(3)]
+    frames[0].save(tmp_path / "moving.png", save_all=True, append_images=frames[1:])
+    assert "an animated PNG, expected one image" in refused(tmp_path / "moving.png")
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_an_image_too_small_to_be_an_x_ray_is_refused(tmp_path, form):
+    for height, width in ((1, 1), (MIN_SIDE - 1, 200), (200, MIN_SIDE - 1)):
+        (tmp_path / "small.img").write_bytes(encoded(picture(height, width), form))
+        assert f"{width} x {height} pixels, expected at least 8 x 8" in refused(tmp_path / "small.img")
+    (tmp_path / "small.img").write_bytes(encoded(picture(MIN_SIDE, MIN_SIDE), form))
+    assert read_image(str(tmp_path / "small.img"), 32).shape == (1, 32, 32)
+
+
+def test_a_jpeg_with_damaged_data_is_refused(tmp_path):
+    content = bytearray(encoded(picture(200, 200), "JPEG"))
+    content[len(content) // 2 : len(content) // 2 + 4] = b"\xff\xd0\x00\x11"
+    (tmp_path / "damaged.jpg").write_bytes(content)
+    assert "truncated or damaged JPEG" in refused(tmp_path / "damaged.jpg")
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG"])

@@ -7,6 +7,7 @@ from mlgcn.data.samplers.base import PlannedSampler
 from mlgcn.data.samplers.class_aware import ClassAwareSampler
 from mlgcn.data.samplers.cycle import CycleSampler
 from mlgcn.data.samplers.least_sampled import LeastSampledSampler
+from mlgcn.data.samplers.mixture import MixtureSampler
 from mlgcn.data.samplers.positives import Positives, Targets
 from mlgcn.data.samplers.random import RandomSampler
 from mlgcn.data.samplers.weighted import WeightedSampler
@@ -26,6 +27,7 @@ __all__ = [
     "ClassAwareSampler",
     "CycleSampler",
     "LeastSampledSampler",
+    "MixtureSampler",
     "PlannedSampler",
     "Positives",
     "RandomSampler",
