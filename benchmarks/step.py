@@ -32,6 +32,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torchvision
 from plain import PlainNetwork, expect_equal, match, plain_loss
 from rich.console import Console
 from torch import Tensor
@@ -102,11 +103,11 @@ def build_both(trunk: str) -> tuple[MultiExpertGCN, PlainNetwork]:
         graph = label_graph(label_counts())
     with torch_seed(0):
         vectors = torch.randn(LABELS, DIMENSIONS)
-        stem, network, _ = build_trunk(trunk, "none")
-        branches, features = expert_branches(network, EXPERTS)
+        parts = build_trunk(trunk, "none")
+        branches, features = expert_branches(parts, EXPERTS)
         heads = [LabelGCN(vectors, *propagation(graph), features) for _ in branches]
-        ours = MultiExpertGCN(stem, branches, heads, lse_pool, SharedAttention(features))
-        plain = PlainNetwork(build_trunk(trunk, "none")[1], vectors, dense(graph), EXPERTS)
+        ours = MultiExpertGCN(parts.trunk, branches, heads, lse_pool, SharedAttention(features))
+        plain = PlainNetwork(torchvision.models.get_model(trunk, weights=None), vectors, dense(graph), EXPERTS)
         images, targets = batch_of(8, 64)
     match(plain, ours.to(memory_format=torch.channels_last), images)
     expect_equal(plain, ours, our_loss(), images[:2], targets[:2])

@@ -1,24 +1,25 @@
 """The network: one trunk, several experts, classifiers from the label graph."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from mlgcn.nn.attention import SharedAttention
+from mlgcn.nn.expert_network import ExpertNetwork
+from mlgcn.nn.view_fusion import ViewFusion
 
 
-class MultiExpertGCN(nn.Module):
+class MultiExpertGCN(ExpertNetwork):
     """Multi-label classifier of several experts over a shared trunk.
 
     One expert with max pooling and no attention is ML-GCN (Chen et al. 2019).
 
     Args:
-        trunk: images [B, 3, H, W] -> features [B, F, h, w].
-        branches: one an expert, features -> [B, D, h', w'].
+        trunk, branches, fusion: as in ExpertNetwork.
         classifiers: one an expert, () -> [C, D].
-        pool: [B, D, h', w'] -> [B, D].
+        pool: [B, D, h', w'] -> [B, D]; with fusion, and a mask [B, h', w'] of the places that count.
         attention: refines image vectors and classifiers, or none.
     Shape: images [B, 3, H, W] -> expert logits [E, B, C], float32 or better; the model's logits are their mean.
     Source: Seo et al. 2023, section 3.
@@ -32,25 +33,21 @@ class MultiExpertGCN(nn.Module):
         classifiers: Sequence[nn.Module],
         pool: Callable[[Tensor], Tensor],
         attention: SharedAttention | None = None,
+        fusion: ViewFusion | None = None,
     ) -> None:
-        super().__init__()
-        if not branches or len(branches) != len(classifiers):
-            raise ValueError(
-                f"got {len(branches)} branches and {len(classifiers)} classifiers, expected one of each an expert"
-            )
-        self.trunk, self.pool, self.attention = trunk, pool, attention
-        self.branches = nn.ModuleList(branches)
-        self.heads = nn.ModuleList(classifiers)
+        super().__init__(trunk, branches, classifiers, fusion)
+        self.pool, self.attention = pool, attention
         self._kept: Tensor | None = None
         self.register_load_state_dict_post_hook(lambda model, _: model.forget_classifiers())
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.logits(self.image_vectors(images), self.classifiers())
+    def forward(self, images: Tensor, views: Tensor | None = None, slots: Tensor | None = None) -> Tensor:
+        return self.logits(self.image_vectors(images, views, slots), self.classifiers())
 
-    def image_vectors(self, images: Tensor) -> Tensor:
+    def image_vectors(self, images: Tensor, views: Tensor | None = None, slots: Tensor | None = None) -> Tensor:
         """The image vectors of all experts [E, B, D], refined unless that needs the classifiers."""
-        features = self.trunk(images)  # [B, F, h, w]
-        pooled = torch.stack([self.pool(branch(features)) for branch in self.branches])  # [E, B, D]
+        maps, mask = self.maps(images, views, slots)
+        masked = {} if mask is None else {"mask": mask}
+        pooled = torch.stack([self.pool(features, **masked) for features in maps])  # [E, B, D]
         if self.attention is None or self.attention.depends_on_image:
             return pooled
         with torch.autocast(images.device.type, enabled=False):
@@ -91,10 +88,10 @@ class MultiExpertGCN(nn.Module):
         """Drops the classifiers kept in evaluation mode."""
         self._kept = None
 
-    def train(self, mode: bool = True) -> "MultiExpertGCN":
+    def train(self, mode: bool = True) -> Self:
         self.forget_classifiers()
         return super().train(mode)
 
-    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "MultiExpertGCN":
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         self.forget_classifiers()
         return super()._apply(fn, recurse)

@@ -1,60 +1,122 @@
-"""Where a trunk's weights come from: ImageNet, a local file, or nowhere; always said, never guessed."""
+"""Weights from a local file: read, matched by name and shape, and reported; all of the trunk's, or an error."""
 
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-import torchvision
-from torch import nn
+from torch import Tensor
+
+from mlgcn.nn.foreign_weights import translate
+
+# Where other programs keep the state dict among other things, and what they put before its names.
+WRAPPERS = ("state_dict", "model", "model_state_dict")
+PREFIXES = ("module.", "model.", "backbone.", "trunk.", "dinov2.", "_orig_mod.")
+# What a file may hold beside the backbone: classifiers, the token of masked patches, torchxrayvision's thresholds.
+HEADS = ("fc.", "classifier.", "head.", "head_dist.")
+BESIDE = ("mask_token", "op_threshs")
+COUNTER = "num_batches_tracked"
 
 
-def load_weights(network: nn.Module, name: str, weights: str) -> str:
-    """Loads weights into a torchvision network and returns in one line which they were.
+@dataclass(frozen=True)
+class LoadedWeights:
+    """What became of a file of weights.
+
+    Attributes:
+        report: which file of which kind, how many of the tensors matched, and what was left out, in one line.
+        mean, std: what the weights expect images to be normalised by; none: as the network's own.
+    """
+
+    report: str
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+
+
+def load_weights(backbone: Mapping[str, Tensor], head: Collection[str], first: str, path: Path) -> LoadedWeights:
+    """Copies the weights of a file into the tensors of a network and returns what matched.
+
+    The file is a state dict, written by torch.save or as safetensors: of the same network, of torchxrayvision's
+    DenseNet-121 or ResNet-50, or of the Dinov2Model of Hugging Face, such as RAD-DINO. It may lie in a checkpoint below
+    `state_dict` or `model`, with prefixes such as `module.` before its names. It may lack the classifier or have
+    another one; a first convolution of one channel is spread over three.
 
     Args:
-        network: a torchvision classification network.
-        name: its name in torchvision.models.
-        weights: "imagenet" (torchvision's default for the network, downloaded or from torch's hub cache), "none"
-            (random), or the path of a file with the network's state dict, as torch.save writes it; it may lack the
-            classifier `fc`, and may have one of another size.
-    Raises: FileNotFoundError if the file is missing, ValueError if it cannot be read or does not fit the network,
-        ConnectionError if the ImageNet weights cannot be had.
+        backbone: the tensors that must all be found, by their names in the network; nothing changes unless they are.
+        head: names of the network's other tensors.
+        first: name of the first convolution's weight.
+    Raises: FileNotFoundError; ValueError if the file cannot be read or does not fit.
     """
-    if weights == "none":
-        report = f"{name}: random weights, not pretrained"
-    elif weights == "imagenet":
-        entry = torchvision.models.get_model_weights(name).DEFAULT
-        try:
-            network.load_state_dict(entry.get_state_dict(progress=False, check_hash=True))
-        except OSError as error:
-            raise ConnectionError(
-                f"the ImageNet weights of {name} could not be downloaded ({error}); give a local file with "
-                "--model.weights FILE, or train from random weights with --model.weights none"
-            ) from error
-        report = f"{name}: ImageNet weights {entry}"
-    else:
-        report = f"{name}: {_load_file(network, Path(weights))}"
-    return report
-
-
-def _load_file(network: nn.Module, path: Path) -> str:
     if not path.is_file():
         raise FileNotFoundError(f"model.weights: no file {path}; expected 'imagenet', 'none' or a file")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a broken or foreign file provokes in torch
-        raise ValueError(f"{path} is no readable state dict: {type(error).__name__} {error}".splitlines()[0]) from error
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ValueError(f"{path}: expected a state dict (names to tensors), as torch.save(model.state_dict()) writes")
-    state = {key: value for key, value in state.items() if not key.startswith("fc.")}
-    expected = {key: value.shape for key, value in network.state_dict().items() if not key.startswith("fc.")}
-    # Files from before torch 0.4.1 lack these counters, torchvision's own among them; torch fills them in.
-    missing = sorted(key for key in expected.keys() - state.keys() if not key.endswith("num_batches_tracked"))
-    extra = sorted(state.keys() - expected.keys())
-    differing = sorted(key for key in expected.keys() & state.keys() if expected[key] != state[key].shape)
+    found = translate(_without_prefixes(_state_dict(_read(path), path), path), first, path)
+    matched = {key: value for key, value in found.state.items() if key in backbone}
+    left_out = [key for key in found.state if key in head or key in BESIDE or key.startswith(HEADS)]
+    left_out = sorted(set(left_out) - matched.keys())
+    # Files from before torch 0.4.1 lack these counters, torchvision's own among them.
+    absent = backbone.keys() - matched.keys()
+    missing = sorted(key for key in absent if not key.endswith(COUNTER))
+    extra = sorted(found.state.keys() - matched.keys() - set(left_out))
+    differing = [key for key, value in matched.items() if value.shape != backbone[key].shape]
     if missing or extra or differing:
+        shapes = [f"{key} {list(matched[key].shape)} for {list(backbone[key].shape)}" for key in differing[:3]]
         raise ValueError(
-            f"{path} does not fit the network: {len(missing)} tensors are missing {missing[:3]}, "
-            f"{len(extra)} unexpected {extra[:3]}, {len(differing)} of another shape {differing[:3]}"
+            f"{path} ({found.kind}) does not fit the network: {len(missing)} tensors are missing {missing[:3]}, "
+            f"{len(extra)} unexpected {extra[:3]}, {len(differing)} of another shape {shapes}"
         )
-    network.load_state_dict(state, strict=False)
-    return f"{len(state)} tensors from {path}"
+    with torch.no_grad():
+        for key, value in matched.items():
+            backbone[key].copy_(value)
+    notes = [f"{len(matched)} of {len(backbone)} tensors from {path} ({found.kind})", *found.notes]
+    notes += [f"{len(absent)} counters {COUNTER} are not in it and start at 0"] if absent else []
+    notes += [f"left out: {', '.join(left_out)}"] if left_out else []
+    return LoadedWeights("; ".join(notes), found.mean, found.std)
+
+
+def _read(path: Path) -> Any:
+    if path.suffix == ".safetensors":
+        try:
+            from safetensors.torch import load_file
+        except ImportError as error:
+            raise ValueError(f"{path} needs safetensors, which comes with timm: pip install 'mlgcn[timm]'") from error
+        try:
+            return load_file(path)
+        except Exception as error:  # whatever a broken file provokes in safetensors
+            raise ValueError(f"{path} is no readable file of safetensors: {error}".splitlines()[0]) from error
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a broken or foreign file provokes in torch
+        if pickled := re.search(r"Unsupported (?:global|class): (?:GLOBAL )?([\w.]+)", str(error)):
+            raise ValueError(
+                f"{path} is no readable state dict: it holds Python objects ({pickled[1]}), which may run code when "
+                "they are loaded, not tensors alone; if you trust it, load it with the library that wrote it and save "
+                "its tensors: torch.save(model.state_dict(), 'weights.pt')"
+            ) from error
+        raise ValueError(f"{path} is no readable state dict: {type(error).__name__} {error}".splitlines()[0]) from error
+
+
+def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
+    """The state dict in what a file holds: the whole of it, or a part."""
+    if isinstance(content, dict) and (
+        inner := [content[key] for key in WRAPPERS if isinstance(content.get(key), dict)]
+    ):
+        content = inner[0]
+    if (
+        not isinstance(content, dict)
+        or not content
+        or not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items())
+    ):
+        raise ValueError(f"{path}: expected a state dict (names to tensors), as torch.save(model.state_dict()) writes")
+    return content
+
+
+def _without_prefixes(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    while any(key.startswith(PREFIXES) for key in state):
+        prefix = next(prefix for prefix in PREFIXES if any(key.startswith(prefix) for key in state))
+        shorter = {key.removeprefix(prefix): value for key, value in state.items()}
+        if len(shorter) < len(state):
+            twice = next(key for key in state if key.startswith(prefix) and key.removeprefix(prefix) in state)
+            raise ValueError(f"{path} holds both {twice!r} and {twice.removeprefix(prefix)!r}, expected one network")
+        state = shorter
+    return state

@@ -265,19 +265,20 @@ def test_logits_are_computed_in_float32_whatever_the_autocast_type(attention, gr
         assert torch.equal(found, model(images(seed=1).repeat(1, 3, 1, 1)[:, :D]))
 
 
-def test_one_expert_with_max_pooling_and_no_attention_is_ml_gcn():
-    trunk, source, _ = build_trunk("resnet18", "none")
-    branches, features = expert_branches(source, 1)
+def test_one_expert_with_max_pooling_and_no_attention_is_ml_gcn(tmp_path):
+    plain = torchvision.models.resnet18(num_classes=1)
+    torch.save(plain.state_dict(), tmp_path / "weights.pt")
+    parts = build_trunk("resnet18", str(tmp_path / "weights.pt"))
+    branches, features = expert_branches(parts, 1)
     vectors = torch.randn(C, 6)
     head = LabelGCN(vectors, *propagation(graph_of(ADJACENCY)), features, hidden=9)
-    model = MultiExpertGCN(trunk, branches, [head], max_pool).double().eval()
+    model = MultiExpertGCN(parts.trunk, branches, [head], max_pool).double().eval()
     model.heads[0].edge_weight = propagation(graph_of(ADJACENCY))[1]
     inputs = images(2, 64, dtype=torch.float64)
     with torch.no_grad():
         found = model(inputs)
 
-    plain = torchvision.models.resnet18(weights=None).double().eval()
-    plain.load_state_dict(source.state_dict())
+    plain.double().eval()
     plain.avgpool, plain.fc = nn.AdaptiveMaxPool2d(1), nn.Identity()
     root = torch.from_numpy(np.diag(ADJACENCY.sum(axis=1) ** -0.5))
     matrix = root @ torch.from_numpy(ADJACENCY).T @ root
@@ -289,6 +290,6 @@ def test_one_expert_with_max_pooling_and_no_attention_is_ml_gcn():
 
 @pytest.mark.parametrize(("branches", "heads"), [(2, 3), (3, 2), (0, 0), (1, 0)])
 def test_branches_without_a_classifier_each_are_refused(branches, heads):
-    message = f"got {branches} branches and {heads} classifiers, expected one of each an expert"
+    message = f"got {branches} branches and {heads} heads, expected one of each an expert"
     with pytest.raises(ValueError, match=message):
         MultiExpertGCN(nn.Identity(), [nn.Identity()] * branches, [LinearClassifiers(C, D)] * heads, max_pool)

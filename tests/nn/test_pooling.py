@@ -3,7 +3,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis.extra.numpy import array_shapes, arrays
-from hypothesis.strategies import floats
+from hypothesis.strategies import floats, integers
 
 from mlgcn.nn import POOLINGS, lse_pool, max_pool, mean_pool
 
@@ -92,3 +92,63 @@ def test_sharpness_that_is_not_positive_is_refused(sharpness):
 def test_features_with_other_than_four_axes_are_refused(pool, shape):
     with pytest.raises(ValueError, match=r"features have shape \(.*\), expected \[B, D, H, W\]"):
         pool(torch.zeros(shape))
+
+
+def masks_of(seed, shape):
+    """Maps and a mask that keeps at least one place of every image."""
+    rng = np.random.default_rng(seed)
+    mask = rng.random((shape[0], *shape[2:])) < 0.4
+    mask[:, -1, -1] |= ~mask.any(axis=(1, 2))
+    return torch.from_numpy(rng.normal(scale=10, size=shape)), torch.from_numpy(mask)
+
+
+@pytest.mark.parametrize("pool", POOLINGS.values(), ids=POOLINGS)
+@given(seed=integers(0, 2**32 - 1), shape=array_shapes(min_dims=4, max_dims=4, max_side=4))
+@settings(deadline=None, max_examples=30)
+def test_masked_pooling_is_pooling_of_the_places_kept(pool, seed, shape):
+    features, mask = masks_of(seed, shape)
+    expected = [pool(image[None, :, None, kept])[0] for image, kept in zip(features, mask, strict=True)]
+    np.testing.assert_allclose(pool(features, mask=mask), torch.stack(expected), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("pool", POOLINGS.values(), ids=POOLINGS)
+@pytest.mark.parametrize("other", [1e6, float("inf"), float("nan")])
+def test_places_that_do_not_count_neither_change_a_pooled_value_nor_get_a_gradient(pool, other):
+    features, mask = masks_of(0, (3, 4, 3, 5))
+    changed = torch.where(mask[:, None], features, other).requires_grad_()
+    found = pool(changed, mask=mask)
+    assert torch.equal(found, pool(features, mask=mask))
+    found.sum().backward()
+    assert not changed.grad.movedim(1, 3)[~mask].any()
+    torch.testing.assert_close(changed.grad.sum(dim=(2, 3)), torch.ones(3, 4, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("pool", POOLINGS.values(), ids=POOLINGS)
+def test_the_gradients_of_masked_pooling_are_right(pool):
+    features, mask = masks_of(1, (2, 3, 2, 3))
+    assert torch.autograd.gradcheck(lambda values: pool(values, mask=mask), features.requires_grad_())
+
+
+@pytest.mark.parametrize("pool", POOLINGS.values(), ids=POOLINGS)
+def test_a_mask_that_is_true_everywhere_is_none(pool):
+    features, mask = torch.randn(2, 3, 4, 4, dtype=torch.float64), torch.ones(2, 4, 4, dtype=torch.bool)
+    torch.testing.assert_close(pool(features, mask=mask), pool(features))
+
+
+@pytest.mark.parametrize("pool", POOLINGS.values(), ids=POOLINGS)
+def test_masked_pooling_computes_in_float32_or_better(pool):
+    features, mask = masks_of(2, (2, 3, 4, 4))
+    assert pool(features.bfloat16(), mask=mask).dtype == pool(features.half(), mask=mask).dtype == torch.float32
+    torch.testing.assert_close(pool(features.bfloat16(), mask=mask), pool(features.bfloat16().float(), mask=mask))
+
+
+@pytest.mark.parametrize("pool", POOLINGS.values(), ids=POOLINGS)
+def test_an_image_of_which_no_place_counts_is_refused(pool):
+    with pytest.raises(ValueError, match="no place of image 0 of the batch counts"):
+        pool(torch.zeros(2, 1, 2, 2), mask=torch.tensor([[[False, False]] * 2, [[True, False]] * 2]))
+
+
+@pytest.mark.parametrize("pool", POOLINGS.values(), ids=POOLINGS)
+def test_a_mask_of_another_shape_is_refused(pool):
+    with pytest.raises(ValueError, match=r"mask is torch.bool \(2, 4\), expected torch.bool \(2, 2, 2\)"):
+        pool(torch.zeros(2, 1, 2, 2), mask=torch.ones(2, 4, dtype=torch.bool))

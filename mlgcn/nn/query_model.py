@@ -1,0 +1,36 @@
+"""The network with label queries: each expert decodes its feature map."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mlgcn.nn.expert_network import ExpertNetwork
+from mlgcn.nn.query_decoder import QueryDecoder
+from mlgcn.nn.view_fusion import ViewFusion
+
+
+class QueryModel(ExpertNetwork):
+    """Multi-label classifier of one or several experts whose labels ask the feature map, each with a query of its own.
+
+    Args:
+        trunk, branches, fusion: as in ExpertNetwork.
+        decoders: one an expert, maps [B, D, h, w] -> logits [B, C].
+    Shape: images [n, 3, H, W] -> expert logits [E, B, C], float32 or better; the model's logits are their mean.
+    Source: Query2Label (Liu et al. 2021), ML-Decoder (Ridnik et al. 2023); on chest X-rays Hong et al. 2023 ("bag of
+        tricks") and CheXFusion (Kim 2023), both with one expert.
+    Raises: ValueError unless there is one decoder for every branch.
+    """
+
+    def __init__(
+        self,
+        trunk: nn.Module,
+        branches: Sequence[nn.Module],
+        decoders: Sequence[QueryDecoder],
+        fusion: ViewFusion | None = None,
+    ) -> None:
+        super().__init__(trunk, branches, decoders, fusion)
+
+    def forward(self, images: Tensor, views: Tensor | None = None, slots: Tensor | None = None) -> Tensor:
+        maps, mask = self.maps(images, views, slots)
+        return torch.stack([decode(features, mask) for decode, features in zip(self.heads, maps, strict=True)])
