@@ -1,5 +1,7 @@
 """Checkpoints that describe themselves: what stands in one is enough to build, load and use its model."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ from mlgcn.build import build_model
 from mlgcn.config import config_from_dict
 from mlgcn.data.transforms import MEAN, STD
 from mlgcn.labels import check_same_labels
-from mlgcn.nn import MultiExpertGCN
+from mlgcn.nn import ExpertNetwork
+from mlgcn.run_directory import RunDirectory
 
 KEY = "mlgcn"
 # How Lightning names the network's tensors in the checkpoints that it writes during training.
@@ -54,18 +57,23 @@ class Description:
         """Images are resized to this many pixels square."""
         return self.config["data"]["image_size"]
 
+    @property
+    def study_views(self) -> int | None:
+        """How many images of a study the model joins, or none: each image stands alone."""
+        return self.config["fusion"]["views"]
+
     def expect_labels(self, names: list[str] | tuple[str, ...]) -> None:
         """Raises ValueError that names the difference unless these are the model's labels, in any order."""
         check_same_labels(names, self.names)
 
 
-def save_model(path: Path, model: MultiExpertGCN, description: Description) -> None:
+def save_model(path: Path, model: ExpertNetwork, description: Description) -> None:
     """Writes the model with its description."""
     state = {PREFIX + name: value.cpu() for name, value in model.state_dict().items()}
     torch.save({KEY: as_plain(description), "state_dict": state}, path)
 
 
-def load_model(path: Path) -> tuple[MultiExpertGCN, Description]:
+def load_model(path: Path) -> tuple[ExpertNetwork, Description]:
     """The model of a file that save_model wrote, or of a checkpoint written during training; in evaluation mode.
 
     Raises: FileNotFoundError; ValueError if it is no such file or its weights do not fit its description.
@@ -77,12 +85,46 @@ def load_model(path: Path) -> tuple[MultiExpertGCN, Description]:
     if description.edge_index is not None:
         graph = Data(edge_index=description.edge_index, edge_weight=description.edge_weight)
         graph.num_nodes = len(description.names)
-    model, _ = build_model(config.model, description.vectors, graph)
+    model = build_model(config, description.vectors, graph).model
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
         raise ValueError(f"{path}: the weights do not fit the model that the checkpoint describes: {error}") from error
     return model.eval(), description
+
+
+def start_from(model: ExpertNetwork, path: Path, names: Sequence[str]) -> str:
+    """Loads into a new network what a trained one shares with it, and says in one line what that was.
+
+    Trunk and experts must fit whole; where the new network has them by view, both get the one's. Of everything else,
+    heads among them, what has the same name and shape is taken, heads only if the labels are the same, in order.
+
+    Args:
+        path: a run's folder or a checkpoint.
+        names: the labels of the new network.
+    Raises: FileNotFoundError; ValueError if the file is no checkpoint, or its trunk or experts are others.
+    """
+    run = RunDirectory(path)
+    file = path if not path.is_dir() else run.model if run.model.is_file() else run.best
+    description, saved = _read(file)
+    own = model.state_dict()
+    taken = {}
+    for name, value in own.items():
+        source = re.sub(r"^(trunk|branches\.\d+)\.(frontal|lateral)\.", r"\1.", name)
+        found = saved.get(name, saved.get(source))
+        if found is not None and found.shape == value.shape:
+            if not name.startswith("heads.") or list(names) == description.names:
+                taken[name] = found
+    features = {name for name in own if name.startswith(("trunk.", "branches."))}
+    if lacking := sorted(features - taken.keys()):
+        raise ValueError(
+            f"model.init: {file} has another trunk or other experts ({description.config['model']['trunk']}, "
+            f"{description.config['model']['experts']} experts): {len(lacking)} of {len(features)} tensors do not fit, "
+            f"the first {lacking[0]}"
+        )
+    model.load_state_dict(taken, strict=False)
+    new = sorted({name.split(".")[0] for name in own.keys() - taken.keys()})
+    return f"started from {file}: {len(taken)} of {len(own)} tensors" + (f"; new: {', '.join(new)}" if new else "")
 
 
 def as_plain(description: Description) -> dict[str, Any]:

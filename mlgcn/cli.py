@@ -8,11 +8,16 @@ from mlgcn.suggestions import unknown_name
 
 # Each is a module of mlgcn.commands, loaded only when asked for.
 COMMANDS = {
+    "annotate": "make labels of radiology reports, and score them on Open-i's",
+    "describe": "count the parameters and FLOPs of a configuration, part by part",
     "embed": "train or convert label vectors, and show which labels lie close",
     "graph": "inspect which labels stand together, and the label graph made of it",
+    "labels": "tell what labels mean, and map those of one data set onto another's",
     "phantom": "write chest phantoms to disk, with a contact sheet",
     "predict": "score image files with a trained model",
+    "prepare": "resize a data set once, so that training reads small files",
     "presets": "list the presets that --config knows",
+    "split": "divide a data set by patient, or look for leaks between its parts",
 }
 
 

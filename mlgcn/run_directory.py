@@ -44,6 +44,11 @@ class RunDirectory:
         return self.path / "environment.json"
 
     @property
+    def sources(self) -> Path:
+        """Where the labels come from: data sets, every option of their readers, mapping of labels, JSON."""
+        return self.path / "sources.json"
+
+    @property
     def splits(self) -> Path:
         """Images, patients and positives of each split, JSON."""
         return self.path / "splits.json"

@@ -45,7 +45,7 @@ def tiny_model() -> Callable[..., tuple[MultiExpertGCN, Description]]:
         values = np.random.default_rng(0).integers(0, 2, size=(60, len(names)))
         table = LabelTable(values, names, image_id=map(str, range(len(values))))
         labels = build_label_knowledge(config, table)
-        model, _ = build_model(config.model, labels.vectors, labels.graph, seed)
+        model = build_model(config, labels.vectors, labels.graph, seed).model
         with torch.no_grad():  # untrained classifiers would score everything about 0.5
             for weight in model.heads.parameters():
                 weight *= 5

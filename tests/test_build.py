@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from embeddings import label_sentences, save_vectors, train_glove
-from mlgcn.build import build_label_knowledge, build_loss, build_model, build_sampler, build_table
-from mlgcn.config import GraphConfig, ModelConfig, SamplerConfig
+from mlgcn.build import build_label_knowledge, build_loss, build_model, build_sampler
+from mlgcn.config import FusionConfig, GraphConfig, ModelConfig, QueryConfig
 from mlgcn.data.samplers import SAMPLERS, PlannedSampler
 from mlgcn.graph import dense
 from mlgcn.labels import LabelTable
@@ -36,7 +36,7 @@ def tiny_network(tiny_config, train_table):
     def build(seed=0, **sections):
         config = tiny_config(**sections)
         labels = build_label_knowledge(config, train_table)
-        return build_model(config.model, labels.vectors, labels.graph, seed)[0]
+        return build_model(config, labels.vectors, labels.graph, seed).model
 
     return build
 
@@ -54,16 +54,21 @@ def test_there_are_choices_to_build():
 @pytest.mark.parametrize(
     ("section", "name", "value"),
     [
-        *[("model", *choice) for choice in choices(ModelConfig)],
+        *[("model", *choice) for choice in choices(ModelConfig) if choice[0] != "freeze"],
         *[("graph", *choice) for choice in choices(GraphConfig)],
         ("model", "experts", 3),
         ("model", "dropout", 0.1),
+        *[("query", *choice) for choice in choices(QueryConfig)],
+        ("query", "groups", 2),
+        *[("fusion", *choice) for choice in choices(FusionConfig) if choice[0] != "trunks"],
+        ("fusion", "views", 3),
     ],
 )
 def test_every_choice_builds_a_network_whose_weights_all_learn(tiny_config, train_table, section, name, value):
-    config = tiny_config(**{section: {name: value}})
+    head = {"model": {"head": "query"}} if section == "query" else {}
+    config = tiny_config(**{**head, section: {name: value}})
     labels = build_label_knowledge(config, train_table)
-    model, report = build_model(config.model, labels.vectors, labels.graph, seed=0)
+    model, report, *_ = build_model(config, labels.vectors, labels.graph, seed=0)
     assert report == "resnet18: random weights, not pretrained"
     logits = model.train()(torch.randn(2, 3, 64, 64))
     assert logits.shape == (config.model.experts, 2, len(NAMES))
@@ -71,7 +76,42 @@ def test_every_choice_builds_a_network_whose_weights_all_learn(tiny_config, trai
     loss = build_loss(config.loss, train_table)(logits, targets)["loss"]
     loss.backward()
     assert torch.isfinite(loss)
-    assert not [name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()]
+    idle = {"fusion.segments", "fusion.padding"}  # of slots that no study of the batch fills
+    without = {name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()}
+    assert without <= idle
+
+
+@pytest.mark.parametrize("head", ["gcn", "query"])
+@pytest.mark.parametrize(("freeze", "parts"), [("trunk", ["trunk."]), ("features", ["trunk.", "branches."])])
+def test_what_is_frozen_learns_nothing_and_keeps_its_statistics(tiny_network, head, freeze, parts):
+    model = tiny_network(model={"head": head, "freeze": freeze}).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model(torch.randn(4, 3, 64, 64)).sum().backward()
+    frozen = {name for name in before if name.startswith(tuple(parts))}
+    assert {name for name, weight in model.named_parameters() if weight.grad is None} == {
+        name for name, _ in model.named_parameters() if name in frozen
+    }
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert not changed & frozen and (freeze == "features" or any(name.startswith("branches.") for name in changed))
+
+
+@pytest.mark.parametrize(
+    ("trunks", "parts"), [("trunk", ["trunk"]), ("features", ["trunk", "branches.0", "branches.1"])]
+)
+@pytest.mark.parametrize("head", ["gcn", "query"])
+def test_views_have_weights_of_their_own_that_start_alike(tiny_network, head, trunks, parts):
+    model = tiny_network(model={"head": head}, fusion={"trunks": trunks, "views": 2}).eval()
+    state = model.state_dict()
+    for part in parts:
+        pairs = {
+            name: name.replace(f"{part}.frontal.", f"{part}.lateral.")
+            for name in state
+            if name.startswith(f"{part}.frontal.")
+        }
+        assert pairs and all(torch.equal(state[one], state[other]) for one, other in pairs.items())
+    assert trunks == "features" or not [name for name in state if "branches" in name and "lateral" in name]
+    images, slots = torch.randn(3, 3, 64, 64), torch.tensor([[0, 0], [0, 1], [1, 0]])
+    assert model(images, torch.tensor([0, 1, 2]), slots).shape == (2, 2, len(NAMES))
 
 
 def test_the_settings_reach_their_parts(tiny_network):
@@ -114,8 +154,8 @@ def test_building_leaves_the_global_random_streams_untouched(tiny_config, train_
     config = tiny_config(embeddings={"source": "random"})
     before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     labels = build_label_knowledge(config, train_table)
-    build_model(config.model, labels.vectors, labels.graph, seed=3)
-    list(build_sampler(config.sampler, train_table.values, seed=3))
+    build_model(config, labels.vectors, labels.graph, seed=3)
+    list(build_sampler(config, train_table))
     assert torch.equal(torch.get_rng_state(), before[0])
     np.testing.assert_array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
 
@@ -199,38 +239,30 @@ def test_vectors_of_a_file_that_is_not_there_are_refused(tiny_config, train_tabl
         build_label_knowledge(tiny_config(embeddings={"source": "glvoe"}), train_table)
 
 
-def test_the_table_has_a_split_for_every_image(tiny_config):
-    table, method = build_table(tiny_config())
-    assert len(table) == 96 and set(table.images.split) == {"train", "val", "test"}
-    assert "seed 0" in method
-    again, other = build_table(tiny_config())[0], build_table(tiny_config(run={"seed": 1}))[0]
-    assert again.images.equals(table.images) and not other.images.split.equals(table.images.split)
-
-
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_samplers_are_built_by_name_and_drawn_from_the_seed(name, train_table):
+def test_samplers_are_built_by_name_and_drawn_from_the_seed(name, tiny_config, train_table):
     def drawn(seed=0, **settings):
-        return list(build_sampler(SamplerConfig(name=name, **settings), train_table.values, seed))
+        return list(build_sampler(tiny_config(sampler={"name": name, **settings}, run={"seed": seed}), train_table))
 
-    sampler = build_sampler(SamplerConfig(name=name), train_table.values, 0)
+    sampler = build_sampler(tiny_config(sampler={"name": name}), train_table)
     assert isinstance(sampler, PlannedSampler) and len(drawn()) == len(train_table)
     assert len(drawn(num_samples=25)) == 25
     assert drawn() == drawn() and drawn() != drawn(seed=1)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_processes_share_what_one_would_draw(name, train_table):
-    config = SamplerConfig(name=name, num_samples=30)
-    whole = list(build_sampler(config, train_table.values, 0))
-    shares = [list(build_sampler(config, train_table.values, 0, rank, 3)) for rank in range(3)]
+def test_processes_share_what_one_would_draw(name, tiny_config, train_table):
+    config = tiny_config(sampler={"name": name, "num_samples": 30})
+    whole = list(build_sampler(config, train_table))
+    shares = [list(build_sampler(config, train_table, rank, 3)) for rank in range(3)]
     assert [shares[i % 3][i // 3] for i in range(30)] == whole
 
 
-def test_an_unknown_sampler_is_refused_with_the_nearest_one(train_table):
+def test_an_unknown_sampler_is_refused_with_the_nearest_one(tiny_config, train_table):
     with pytest.raises(ValueError, match=r"unknown sampler\.name 'cylce'; did you mean 'cycle'\?"):
-        build_sampler(SamplerConfig(name="cylce"), train_table.values, 0)
+        build_sampler(tiny_config(sampler={"name": "cylce"}), train_table)
 
 
 def test_an_unknown_trunk_is_refused(tiny_network):
-    with pytest.raises(ValueError, match="trunk is 'resnet19', expected one of"):
+    with pytest.raises(ValueError, match="unknown trunk 'resnet19'; did you mean"):
         tiny_network(model={"trunk": "resnet19"})

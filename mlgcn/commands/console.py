@@ -1,6 +1,7 @@
 """How the commands speak: plain lines, and one line where the input was bad."""
 
 import logging
+import os
 import shutil
 import sys
 import warnings
@@ -48,6 +49,10 @@ def command(prog: str) -> Iterator[None]:
     except DivergedError as error:
         sys.stderr.write(f"{prog}: error: {error}\n")
         sys.exit(3)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; nothing more can be written, at exit neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except (ValueError, OSError, MisconfigurationException) as error:
         # An error in a loader's worker comes with the worker's traceback; what it was stands in the last line.
         message = str(error).strip().splitlines()[-1] if str(error).startswith("Caught ") else str(error)

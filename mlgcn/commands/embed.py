@@ -118,7 +118,7 @@ def _label_vectors(
 def _values(table: LabelTable | None, options: Namespace) -> Any:
     if table is None:
         raise ValueError(f"{options.what} holds counts alone; vectors are trained on a data source or a CSV file")
-    return table.values
+    return table.certain
 
 
 def _agreement_line(vectors: KeyedVectors, cooc: Cooccurrence) -> str:

@@ -107,7 +107,7 @@ def _against(report: GraphReport, options: Namespace) -> GraphReport:
         other, _ = read_counts(options.against, options.against_root, split=options.against_split)
     elif run := _run_table(options.what):
         part = run.split(options.against_split)
-        other = cooccurrence(part.values, part.names)
+        other = cooccurrence(part.certain, part.names)
     else:
         other, _ = read_counts(
             options.what, options.data.root, split=options.against_split, options=options.data.options
@@ -125,10 +125,10 @@ def _simulations(table: LabelTable | None, options: Namespace) -> dict[str, Any]
         if run is None:
             raise ValueError(f"--sampler draws images, but {options.what} holds counts alone; name the data or a run")
         table = run.split("train")
-    return {name: simulate(table.values, name, options.draws, names=table.names) for name in options.sampler}
+    return {name: simulate(table.certain, name, options.draws, names=table.names) for name in options.sampler}
 
 
 def _run_table(what: str) -> LabelTable | None:
     """The labels of a run's data with its recorded split, read again from where they are; none if it is no run."""
     run = RunDirectory(Path(what))
-    return build_table(load_config(run.config), run.split)[0] if run.config.is_file() else None
+    return build_table(load_config(run.config), run.split).table if run.config.is_file() else None

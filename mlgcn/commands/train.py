@@ -47,9 +47,10 @@ def train(config: Config, run: RunDirectory) -> None:
         predictor.set_thresholds(choose_thresholds(config.evaluation, validation))
         predictor.save(run.model)
         measure(predictor, validation, run.validation_metrics, run, "val")
-        diagnostics = diagnose(predictor, table.split("val"), load_graph(run.label_graph)[0], *reading)
-        diagnostics.save(run.diagnostics)
-        tracking.diagnostics(diagnostics.summary())
+        if config.model.head == "gcn":
+            diagnostics = diagnose(predictor, table.split("val"), load_graph(run.label_graph)[0], *reading)
+            diagnostics.save(run.diagnostics)
+            tracking.diagnostics(diagnostics.summary())
         report = evaluate(predictor, table.split("test"), run.test, run, "test", config)
         tracking.evaluation(report, {path.stem: path for path in sorted(run.test.figures.glob("*.png"))})
     finally:

@@ -1,7 +1,6 @@
 """What a trained model made of the label graph: its classifiers, its experts, and what single edges do."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,8 @@ import torch.nn.functional as F
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from mlgcn.data.datamodule import check_present, evaluation_loader
-from mlgcn.data.dataset import UnreadableCount
-from mlgcn.data.transforms import normalise
+from mlgcn.data.datamodule import check_present
+from mlgcn.data.studies import study_table
 from mlgcn.graph import Cooccurrence
 from mlgcn.labels import LabelTable
 from mlgcn.nn import MultiExpertGCN
@@ -139,26 +137,29 @@ def diagnose(
         counts: co-occurrence in the model's training split; without it, or without its number of images, the
             similarity of classifiers is compared with nothing.
         most_edges: how many edges of the label graph to cut, the heaviest.
-    Raises: ValueError that names the difference if table or counts have other labels, FileNotFoundError or
+    Raises: ValueError if the model has no classifiers but label queries, and one that names the difference if table or
+        counts have other labels; FileNotFoundError or
         UnreadableImageError on images that cannot be read, unless they are to be skipped.
     """
     described, model = predictor.description, predictor.model
+    if not isinstance(model, MultiExpertGCN):
+        raise ValueError("label queries have no classifiers to look into; this is for model.head gcn")
     described.expect_labels(table.names)
     if counts is not None:
         described.expect_labels(counts.names)
     table = table.reordered(predictor.names)
     if not skip_unreadable:
         check_present(table)
-    rows, cuts, images = model.classifiers(), EdgeCuts(model, most_edges, len(table)), 0
+    rows_of = table if described.study_views is None else study_table(table)
+    rows, cuts, images = model.classifiers(), EdgeCuts(model, most_edges, len(rows_of)), 0
     spread = rows.new_zeros(rows.shape[1], dtype=torch.float64)
-    for inputs, places in _batches(predictor, table, batch_size, num_workers, skip_unreadable):
-        vectors = model.image_vectors(inputs)  # [E, B, D]
+    for inputs, batch in predictor.batches(table, batch_size, num_workers, skip_unreadable):
+        places = batch.rows.numpy()
+        vectors = model.image_vectors(*inputs)  # [E, B, D]
         logits = model.logits(vectors, rows)  # [E, B, C]
         spread += logits.double().sigmoid().std(dim=0, correction=0).sum(dim=0)
-        cuts.add(vectors, logits.mean(dim=0), table.values[places], places)
+        cuts.add(vectors, logits.mean(dim=0), rows_of.certain[places], places)
         images += len(places)
-    if not images:
-        raise ValueError(f"none of the {len(table)} images could be read")
     disagreement = (spread / images).float().cpu().numpy()
     return Diagnostics(
         names=tuple(predictor.names),
@@ -171,18 +172,6 @@ def diagnose(
         similarity=_similarity(model, rows, described.positives, predictor.names, counts),
         edges=cuts.result(),
     )
-
-
-def _batches(
-    predictor: Predictor, table: LabelTable, batch_size: int, num_workers: int, skip_unreadable: bool
-) -> Iterator[tuple[Tensor, np.ndarray]]:
-    """The images as the model takes them, with their places in the table."""
-    described, unreadable = predictor.description, UnreadableCount()
-    for batch in evaluation_loader(table, described.image_size, batch_size, num_workers, skip_unreadable):
-        unreadable.add(batch.unreadable)
-        if len(batch.rows):
-            inputs = normalise(batch.images.to(predictor.device), tuple(described.mean), tuple(described.std))
-            yield inputs.contiguous(memory_format=torch.channels_last), batch.rows.numpy()
 
 
 def _similarity(

@@ -1,6 +1,6 @@
 """A trained model that scores images."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +10,16 @@ import torch
 from torch import Tensor
 
 from mlgcn.checkpoint import Description, load_model, save_model
+from mlgcn.config import config_from_dict
+from mlgcn.data.batch import Batch
 from mlgcn.data.datamodule import check_present, evaluation_loader
 from mlgcn.data.dataset import UnreadableCount
+from mlgcn.data.studies import study_table
 from mlgcn.data.transforms import normalise
 from mlgcn.labels import LabelTable
-from mlgcn.nn import MultiExpertGCN
+from mlgcn.nn import ExpertNetwork
+from mlgcn.prediction.gating import gate_normal
+from mlgcn.prediction.tta import augmented_scores
 from mlgcn.predictions import Predictions
 from mlgcn.run_directory import RunDirectory
 
@@ -24,13 +29,15 @@ class Predictor:
 
     Attributes:
         model, description: as the checkpoint has them.
+        settings: how images are scored: test-time augmentation, merging of views, gating; as the run has them.
         device: where the model computes.
         unreadable: messages about images that the last prediction left out, if that was asked for.
     """
 
-    def __init__(self, model: MultiExpertGCN, description: Description, device: str | None = None) -> None:
+    def __init__(self, model: ExpertNetwork, description: Description, device: str | None = None) -> None:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model, self.description = model.eval().to(self.device), description
+        self.settings = config_from_dict(description.config).evaluation
         self._unreadable = UnreadableCount()
 
     @classmethod
@@ -88,6 +95,7 @@ class Predictor:
     ) -> Predictions:
         """Scores of a table's images next to what is known about them, labels in the model's order.
 
+        Of its studies instead, where the model joins their views or their scores are merged.
         Raises: ValueError that names the difference if the table has other labels, FileNotFoundError or
             UnreadableImageError on images that cannot be read, unless they are to be skipped.
         """
@@ -96,27 +104,48 @@ class Predictor:
         if not skip_unreadable:
             check_present(table)
         scores, rows = self._scores(table, batch_size, num_workers, skip_unreadable)
-        return Predictions(table.images.iloc[rows], self.names, scores, table.values[rows])
+        if self.description.study_views is not None:
+            table = study_table(table)
+        predictions = Predictions(table.images.iloc[rows], self.names, scores, table.certain[rows])
+        return predictions.by_study(self.settings.view_weights) if self.settings.merge_views else predictions
+
+    def batches(
+        self, table: LabelTable, batch_size: int = 32, num_workers: int = 0, skip_unreadable: bool = False
+    ) -> Iterator[tuple[tuple[Tensor, Tensor | None, Tensor | None], Batch]]:
+        """What the model takes (images, views, slots), on its device, and the batch that it was made of.
+
+        Rows are those of the table, or where the model joins views, its studies.
+        Raises: ValueError if no image could be read; UnreadableImageError unless those are to be skipped.
+        """
+        self._unreadable = UnreadableCount()
+        described, any_read = self.description, False
+        mean, std = tuple(described.mean), tuple(described.std)
+        for batch in evaluation_loader(
+            table, described.image_size, batch_size, num_workers, skip_unreadable, described.study_views
+        ):
+            self._unreadable.add(batch.unreadable)
+            if len(batch.rows):
+                any_read = True
+                images = normalise(batch.images.to(self.device), mean, std)
+                views, slots = (None if part is None else part.to(self.device) for part in (batch.views, batch.slots))
+                yield (images.contiguous(memory_format=torch.channels_last), views, slots), batch
+        if not any_read:
+            raise ValueError(f"none of the {len(table)} images could be read")
 
     @torch.inference_mode()
     def _scores(
         self, table: LabelTable, batch_size: int, num_workers: int, skip_unreadable: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities [N', C] and row numbers [N'] of the images that could be read."""
-        self._unreadable = UnreadableCount()
-        loader = evaluation_loader(table, self.description.image_size, batch_size, num_workers, skip_unreadable)
-        scores, rows = [], []
-        for batch in loader:
-            self._unreadable.add(batch.unreadable)
-            if len(batch.rows):
-                scores.append(self._probabilities(batch.images).cpu().numpy())
-                rows.append(batch.rows.numpy())
-        if not scores:
-            raise ValueError(f"none of the {len(table)} images could be read")
-        return np.concatenate(scores), np.concatenate(rows)
+        """Probabilities [N', C], of the mean over the experts' logits, and row numbers [N'] of what could be read."""
+        settings, parts, rows = self.settings, [], []
+        for (images, *places), batch in self.batches(table, batch_size, num_workers, skip_unreadable):
 
-    def _probabilities(self, images: Tensor) -> Tensor:
-        """Mean over the experts' logits, as a probability: uint8 [B, 1, S, S] -> [B, C]."""
-        mean, std = tuple(self.description.mean), tuple(self.description.std)
-        inputs = normalise(images.to(self.device), mean, std)
-        return self.model(inputs.contiguous(memory_format=torch.channels_last)).mean(dim=0).sigmoid()
+            def score(versions: Tensor, places: list[Tensor | None] = places) -> Tensor:
+                return self.model(versions, *places).mean(dim=0)
+
+            parts.append(augmented_scores(score, images, settings.tta, settings.tta_merge).cpu().numpy())
+            rows.append(batch.rows.numpy())
+        scores = np.concatenate(parts)
+        if settings.normal_gating is not None:
+            scores = gate_normal(scores, self.names, settings.normal_gating)
+        return scores, np.concatenate(rows)

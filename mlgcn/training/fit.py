@@ -6,6 +6,7 @@ import platform
 import sys
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 
 import lightning as L
 import torch
@@ -13,12 +14,22 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
 from lightning.pytorch.utilities import rank_zero_only
 
 from embeddings import save_vectors
-from mlgcn.build import LabelKnowledge, build_label_knowledge, build_loss, build_model, build_sampler, build_table
-from mlgcn.checkpoint import Description
+from mlgcn.build import (
+    BuiltTable,
+    LabelKnowledge,
+    build_label_knowledge,
+    build_loss,
+    build_model,
+    build_sampler,
+    build_table,
+    full_options,
+)
+from mlgcn.checkpoint import Description, start_from
 from mlgcn.config import Config, TrainingConfig, config_to_dict, save_config
 from mlgcn.data.datamodule import ImageDataModule
 from mlgcn.data.samplers import SAMPLERS
 from mlgcn.data.splits import save_split, split_report
+from mlgcn.data.studies import study_table
 from mlgcn.graph import save_graph
 from mlgcn.labels import LabelTable, describe_rule, label_groups
 from mlgcn.losses import MultiExpertLoss
@@ -40,21 +51,26 @@ def fit(config: Config, run: RunDirectory, tracking: Tracking) -> LabelTable:
     Raises: DivergedError if the loss is no longer finite, Interrupted on Ctrl-C, each after saving; as the parts do.
     """
     check_known(SAMPLERS, [config.sampler.name], "sampler.name")  # the sampler itself is made after files are written
-    table, method = build_table(config, run.split)
+    built = build_table(config, run.split)
+    table = built.table
     train = table.split("train")
+    if config.fusion.views is not None:
+        train = study_table(train)
     loss = _loss(config, train)  # before the label vectors, which take longer
     labels = build_label_knowledge(config, train)
     data = ImageDataModule(
         table,
-        lambda rank, size: build_sampler(config.sampler, train.values, config.run.seed, rank, size),
+        lambda rank, size: build_sampler(config, train, rank, size),
         image_size=config.data.image_size,
         batch_size=config.data.batch_size,
         num_workers=config.data.num_workers,
         cache=config.data.cache,
         skip_unreadable=config.data.unreadable == "skip",
+        study_views=config.fusion.views,
+        seed=config.run.seed,
     )
     module = _module(config, train, labels, loss)
-    _write_start(config, run, table, method, labels)
+    _write_start(config, run, built, labels)
     last = run.last if config.run.resume == "auto" and run.last.is_file() else None
     if last:
         # A checkpoint of our own: plain containers and tensors, so that nothing in it can run.
@@ -76,11 +92,15 @@ def _loss(config: Config, train: LabelTable) -> MultiExpertLoss:
 
 
 def _module(config: Config, train: LabelTable, labels: LabelKnowledge, loss: MultiExpertLoss) -> TrainingModule:
-    model, weights = build_model(config.model, labels.vectors, labels.graph, config.run.seed)
+    model, weights, mean, std = build_model(config, labels.vectors, labels.graph, config.run.seed)
+    if config.model.init is not None:
+        logger.info(start_from(model, Path(config.model.init), train.names))
     logger.info("%s; %.1f million parameters", weights, sum(p.numel() for p in model.parameters()) / 1e6)
+    settings = config_to_dict(config)
+    settings["data"]["options"] = {} if config.data.sources else full_options(config.data)  # the whole label policy
     description = Description(
         names=list(train.names),
-        config=config_to_dict(config),
+        config=settings,
         vectors=labels.vectors,
         edge_index=None if labels.graph is None else labels.graph.edge_index,
         edge_weight=None if labels.graph is None else labels.graph.edge_weight,
@@ -90,6 +110,8 @@ def _module(config: Config, train: LabelTable, labels: LabelKnowledge, loss: Mul
         rule=describe_rule(config.evaluation.groups),
         thresholds=[0.5] * len(train.names),
         version=version("mlgcn"),
+        mean=list(mean),
+        std=list(std),
     )
     return TrainingModule(
         model,
@@ -128,6 +150,7 @@ def _trainer(config: Config, run: RunDirectory, tracking: Tracking) -> L.Trainer
         accumulate_grad_batches=settings.accumulate,
         gradient_clip_val=config.optimizer.clip,
         num_sanity_val_steps=0,
+        strategy=_strategy(config),
         use_distributed_sampler=False,  # the samplers know their rank
         enable_progress_bar=sys.stdout.isatty(),
         enable_model_summary=False,
@@ -135,6 +158,15 @@ def _trainer(config: Config, run: RunDirectory, tracking: Tracking) -> L.Trainer
         plugins=[StreamedCheckpointIO()],
         logger=tracking.start(),
     )
+
+
+def _strategy(config: Config) -> str:
+    """Lightning's; where views have weights of their own, a batch of one view leaves those of the other unused."""
+    settings = config.training
+    on_gpu = settings.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    everywhere = torch.cuda.device_count() if on_gpu else 1
+    processes = settings.num_nodes * (everywhere if settings.devices in ("auto", -1) else int(settings.devices))
+    return "ddp_find_unused_parameters_true" if config.fusion.trunks != "one" and processes > 1 else "auto"
 
 
 def resolve_precision(settings: TrainingConfig) -> str:
@@ -155,7 +187,7 @@ def _cpu_has_bfloat16() -> bool:
 
 
 @rank_zero_only
-def _write_start(config: Config, run: RunDirectory, table: LabelTable, method: str, labels: LabelKnowledge) -> None:
+def _write_start(config: Config, run: RunDirectory, built: BuiltTable, labels: LabelKnowledge) -> None:
     """Everything of a run that is known before training."""
     run.path.mkdir(parents=True, exist_ok=True)
     save_config(config, run.config)
@@ -168,12 +200,13 @@ def _write_start(config: Config, run: RunDirectory, table: LabelTable, method: s
         "command": " ".join(sys.argv),
     }
     run.environment.write_text(json.dumps(environment, indent=2))
-    report = split_report(table, method)
+    built.save_sources(run.sources)
+    report = split_report(built.table, built.method)
     run.splits.write_text(json.dumps(report, indent=2))
     for name, part in report["parts"].items():
         logger.info("%s: %d images of %d patients", name, part["images"], part["patients"])
     for warning in report["warnings"]:
         logger.warning(warning)
     save_graph(run.label_graph, labels.cooccurrence, labels.graph)
-    save_split(table, run.split)
+    save_split(built.table, run.split)
     save_vectors(labels.keyed, run.label_vectors)

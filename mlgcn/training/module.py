@@ -12,7 +12,6 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import Optimizer
 
-from mlgcn.build import AUGMENTATION
 from mlgcn.checkpoint import KEY, Description, as_plain
 from mlgcn.config import OptimizerConfig
 from mlgcn.data.batch import Batch
@@ -21,8 +20,8 @@ from mlgcn.data.mixing import mix
 from mlgcn.data.transforms import augment, normalise
 from mlgcn.losses import MultiExpertLoss
 from mlgcn.metrics import multilabel_report
-from mlgcn.nn import MultiExpertGCN
-from mlgcn.seeding import torch_seed
+from mlgcn.nn import ExpertNetwork
+from mlgcn.seeding import AUGMENTATION, torch_seed
 from mlgcn.training.optimizer import make_optimizer, make_schedule
 
 
@@ -61,7 +60,7 @@ class TrainingModule(L.LightningModule):
 
     def __init__(
         self,
-        model: MultiExpertGCN,
+        model: ExpertNetwork,
         loss: MultiExpertLoss,
         description: Description,
         optimizer: OptimizerConfig,
@@ -90,16 +89,16 @@ class TrainingModule(L.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor | None:
         self.unreadable.add(batch.unreadable)
-        if len(batch.rows) < 2:  # the others were unreadable, and batch normalisation needs two
+        if len(batch.images) < 2:  # the others were unreadable, and batch normalisation needs two
             return None
         # Streams by step, so that a resumed run draws what an uninterrupted one would.
         key = (self.seed, AUGMENTATION, self.global_rank, self.trainer.current_epoch, index)
-        images = normalise(augment(batch.images, self.augmentation, *key))
+        images = self._normalised(augment(batch.images, self.augmentation, *key))
         images, targets = mix(images, batch.targets, self.mixing, self.mixing_alpha, *key, 2)
         # Not in the hook of the epoch's start, which a run resumed in mid-epoch does not come by.
         self.loss.set_epoch(self.trainer.current_epoch)
         with torch_seed(*key, 1):
-            terms = self.loss(self.model(_channels_last(images)), targets, batch.rows)
+            terms = self.loss(self.model(_channels_last(images), batch.views, batch.slots), targets, batch.rows)
         values = {name: value.detach() for name, value in terms.items()}
         self._check(values, batch)
         self._log_step({f"train/{name}": value for name, value in values.items()})
@@ -109,7 +108,7 @@ class TrainingModule(L.LightningModule):
         self.unreadable.add(batch.unreadable)
         if not len(batch.rows):
             return
-        logits = self.model(_channels_last(normalise(batch.images)))
+        logits = self.model(_channels_last(self._normalised(batch.images)), batch.views, batch.slots)
         held = self.validated
         held.scores.append(logits.mean(dim=0).sigmoid().float().cpu())
         held.targets.append(batch.targets.cpu())
@@ -147,6 +146,9 @@ class TrainingModule(L.LightningModule):
             # Lightning refuses to clip for fused optimisers under every mixed precision, but only in 16-mixed are
             # the gradients scaled when they come here.
             torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        return normalise(images, tuple(self.description.mean), tuple(self.description.std))
 
     def _total_steps(self) -> int:
         """Optimiser steps of the whole run.

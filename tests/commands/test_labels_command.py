@@ -121,7 +121,7 @@ def test_without_a_source_the_spaces_are_listed(capsys):
         (["nhi"], "unknown data source, label space or file 'nhi'; did you mean 'nih'?"),
         (["nih", "--onto", "cxr_lt_2022"], "unknown label space 'cxr_lt_2022'; did you mean 'cxr_lt_202"),
         (["--onto", "nih"], "without SOURCE the label spaces are listed; --onto needs one"),
-        (["torchxrayvision", "--root", "."], "label space alone, without data; --root does not apply to it"),
+        (["vinbigdata", "--root", "."], "label space alone, without data; --root does not apply to it"),
         (["nih", "--split", "test"], "nih is here the label space alone, without data; --split does not apply to it"),
         (["labels.csv", "--root", "."], "labels.csv is a file; --root does not apply to it"),
         (["labels.csv", "--split", "val"], "the val split is empty"),

@@ -59,7 +59,7 @@ def test_the_processes_together_train_on_what_one_process_would_draw(tmp_path, t
 
     steps = [step for rank in range(2) for step in json.loads((tmp_path / f"rank{rank}.json").read_text())]
     assert {world_size for _, world_size, _, _ in steps} == {2}
-    alone = build_sampler(config.sampler, build_table(config)[0].split("train").values, config.run.seed)
+    alone = build_sampler(config, build_table(config).table.split("train"))
     for epoch in range(EPOCHS):
         shares = [[row for r, _, e, rows in steps if (r, e) == (rank, epoch) for row in rows] for rank in range(2)]
         alone.set_epoch(epoch)

@@ -37,13 +37,14 @@ def resumed(config):
 
 
 NOISY = {"loss": {"name": "anr", "large_loss": "abandon", "large_loss_step": 0.1}, "data": {"mixing": "mixup"}}
+STUDIES = {"fusion": {"views": 2, "layers": 1, "heads": 4}, "data": {"num_workers": 2, "batch_size": 4}}
 MEMORY = {"loss": {"name": "nvum", "hard_labels": {"Edema": 2.0}}}
 
 
 @pytest.mark.parametrize(
     ("step", "sections"),
-    [(3, MEMORY), (3, {"data": {"num_workers": 2}}), (8, {}), (11, NOISY)],
-    ids=["memory", "workers", "plain", "noisy"],
+    [(3, MEMORY), (3, {"data": {"num_workers": 2}}), (8, {}), (11, NOISY), (3, STUDIES)],
+    ids=["memory", "workers", "plain", "noisy", "studies"],
 )
 def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
     tmp_path, tiny_config, monkeypatch, step, sections

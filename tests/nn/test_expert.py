@@ -74,6 +74,37 @@ def test_slim_branches_start_differently_and_with_the_scale_of_relu_networks():
         assert first.std().item() == pytest.approx((2 / (outputs * height * width)) ** 0.5, rel=0.05)  # He et al. 2015
 
 
+@pytest.mark.parametrize("width", [24, 1001])
+def test_wide_branches_are_as_wide_inside_as_asked_and_give_the_features_of_layer4(width):
+    source = trunk("resnet50")
+    (branch,), features = expert_branches(source, 1, "wide", width)
+    assert features == 2048 and branch(torch.randn(2, 1024, 6, 4)).shape == (2, 2048, 3, 2)
+    assert [block.conv2.weight.shape for block in branch] == [(width, width, 3, 3)] * len(source.stage)
+    inside = 27 * width**2 + (1024 + 5 * 2048) * width + 1024 * 2048  # 3x3, into and out of each block, past the first
+    norms = 2 * (6 * width + 4 * 2048)
+    assert sum(weight.numel() for weight in branch.parameters()) == inside + norms
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "width", "message"),
+    [
+        (
+            "resnet50",
+            "wide",
+            None,
+            "branch is 'wide' and its width None, expected a width >= 1 for wide branches alone",
+        ),
+        ("resnet50", "wide", 0, "its width 0, expected"),
+        ("resnet50", "slim", 64, "branch is 'slim' and its width 64"),
+        ("resnet18", "wide", 64, "'wide' is known for ResNets from 50 layers on"),
+        ("densenet121", "wide", 64, "'wide' is known for ResNets of torchvision alone, got a DenseNet"),
+    ],
+)
+def test_a_width_that_a_branch_cannot_have_is_refused(name, kind, width, message):
+    with pytest.raises(ValueError, match=message):
+        expert_branches(trunk(name), 1, kind, width)
+
+
 @pytest.mark.parametrize(("name", "family"), [("densenet121", "DenseNet"), ("timm/test_resnet", "timm ResNet")])
 def test_slim_branches_of_other_networks_than_torchvisions_resnets_are_refused(name, family):
     with pytest.raises(ValueError, match=f"'slim' is known for ResNets of torchvision alone, got a {family}"):
@@ -87,5 +118,5 @@ def test_fewer_than_one_expert_is_refused(experts):
 
 
 def test_an_unknown_kind_of_branch_is_refused():
-    with pytest.raises(ValueError, match=r"branch is 'thin', expected one of \['pretrained', 'slim'\]"):
+    with pytest.raises(ValueError, match=r"branch is 'thin', expected one of \['pretrained', 'slim', 'wide'\]"):
         expert_branches(trunk(), 2, "thin")
