@@ -112,9 +112,9 @@ def start_from(model: ExpertNetwork, path: Path, names: Sequence[str]) -> str:
     for name, value in own.items():
         source = re.sub(r"^(trunk|branches\.\d+)\.(frontal|lateral)\.", r"\1.", name)
         found = saved.get(name, saved.get(source))
-        if found is not None and found.shape == value.shape:
-            if not name.startswith("heads.") or list(names) == description.names:
-                taken[name] = found
+        fits = found is not None and found.shape == value.shape
+        if fits and (not name.startswith("heads.") or list(names) == description.names):
+            taken[name] = found
     features = {name for name in own if name.startswith(("trunk.", "branches."))}
     if lacking := sorted(features - taken.keys()):
         raise ValueError(

@@ -18,6 +18,7 @@ COMMANDS = {
     "prepare": "resize a data set once, so that training reads small files",
     "presets": "list the presets that --config knows",
     "split": "divide a data set by patient, or look for leaks between its parts",
+    "submit": "write a submission to a CXR-LT challenge, or say what is wrong with one",
 }
 
 

@@ -1,5 +1,6 @@
 """The predictions file: scores and targets of images, which metrics and reports need instead of a model."""
 
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -135,21 +136,64 @@ class Predictions:
 
     @classmethod
     def read(cls, path: Path) -> "Predictions":
-        """The predictions of a Parquet or CSV file, whoever wrote it; columns go by name, in any order.
+        """The predictions of a Parquet, CSV or .npz file, whoever wrote it; columns go by name, in any order.
 
+        An .npz file holds targets [N, C] and scores or logits [N, C], and where it has them names [C], image_id,
+        patient_id, study_id and view [N]; without names labels are 0 to C - 1, without identifiers rows are.
         Raises: ValueError that names file, column and row if the file is not as the class says; FileNotFoundError.
         """
         path = Path(path)
-        _check_suffix(path)
+        _check_suffix(path, reading=True)
         try:
+            if path.suffix == ".npz":
+                return _from_arrays(path)
             return _from_table(_read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
 
 
-def _check_suffix(path: Path) -> None:
-    if path.suffix not in (".parquet", ".csv"):
-        raise ValueError(f"{path} ends in {path.suffix!r}, expected .parquet or .csv")
+def _check_suffix(path: Path, reading: bool = False) -> None:
+    if path.suffix not in (".parquet", ".csv", *([".npz"] if reading else [])):
+        expected = ".parquet, .csv or .npz" if reading else ".parquet or .csv"
+        raise ValueError(f"{path} ends in {path.suffix!r}, expected {expected}")
+
+
+def _from_arrays(path: Path) -> Predictions:
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (zipfile.BadZipFile, OSError, EOFError) as error:
+        raise ValueError(f"not readable as .npz: {error}") from error
+    known = ("targets", "scores", "logits", "names", *ID_COLUMNS)
+    check_known(known, arrays, "array")
+    if "targets" not in arrays or ("scores" in arrays) == ("logits" in arrays):
+        raise ValueError(f"holds the arrays {sorted(arrays)}, expected targets and either scores or logits")
+    scores = arrays["scores"] if "scores" in arrays else _sigmoid(arrays["logits"])
+    targets = arrays["targets"]
+    if scores.ndim != 2 or scores.shape != targets.shape:
+        raise ValueError(f"scores have shape {scores.shape} and targets {targets.shape}, expected [N, C] both")
+    rows = [str(row) for row in range(len(scores))]
+    ids = arrays.get("image_id", rows)
+    patients = arrays.get("patient_id", ids)
+    images = {
+        "image_id": ids,
+        "patient_id": patients,
+        "study_id": arrays.get("study_id", ids),
+        "view": arrays.get("view", ["unknown"] * len(rows)),
+    }
+    for name, column in images.items():
+        if len(column) != len(rows):
+            raise ValueError(f"array {name!r} has {len(column)} entries, expected one for each of {len(rows)} images")
+    table = pd.DataFrame({name: [str(entry) for entry in column] for name, column in images.items()}, dtype=object)
+    names = [str(name) for name in arrays.get("names", range(scores.shape[1]))]
+    return Predictions(table, names, scores, targets.astype(np.float32))
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    # In double precision, which does not saturate before |logit| 36.
+    return 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -700, 700)))
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

@@ -122,6 +122,13 @@ def test_defaults_of_a_reader_are_written_out(tiny_config):
     assert full_options(tiny_config().data) == {"images": 96, "seed": 0}
 
 
+def test_relative_roots_stand_in_the_folder_of_all(tiny_config, hospital, tmp_path):
+    hospital(), hospital("extra")
+    sources = [{"source": "table", "root": "hospital"}, {"source": "table", "root": "extra", "name": "extra"}]
+    built = build_table(tiny_config(data={"options": {}, "root": str(tmp_path), "sources": sources}))
+    assert len(built.table) == 2 * IMAGES and built.sources["extra"]["root"] == str(tmp_path / "extra")
+
+
 def test_weights_give_each_data_set_its_share(tiny_config, hospital):
     sources = [{**hospital(), "weight": 3}, {**hospital("extra"), "name": "extra", "weight": 1}]
     config = tiny_config(data={"options": {}, "sources": sources}, sampler={"num_samples": 40})
@@ -144,7 +151,7 @@ def test_the_recorded_split_decides(tiny_config, tmp_path):
     [
         ({"sources": [{"source": "table", "weight": -1}]}, "weight of a data source must be >= 0, got -1"),
         ({"sources": [{"source": "table"}, {"source": "table"}]}, r"the names \['table'\] repeat"),
-        ({"sources": [{"source": "table"}], "root": "x"}, "data.sources stands in place of data.root"),
+        ({"sources": [{"source": "table"}], "pseudo_labels": "x"}, "data.sources stands in place of data.options and"),
         ({"sources": [{"source": "table", "weight": 0}]}, "every weight that is given is 0"),
         ({"views": []}, "data.views is empty"),
         ({"views": ["front"]}, "front"),

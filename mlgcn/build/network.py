@@ -117,7 +117,7 @@ def _fusion(config: Config, features: int) -> ViewFusion | None:
     settings = config.fusion
     if settings.views is None:
         return None
-    return ViewFusion(features, settings.views, settings.layers, settings.heads, settings.dropout)
+    return ViewFusion(features, settings.views, settings.layers, settings.heads, settings.dropout, settings.stride)
 
 
 def _by_view(module: nn.Module, unknown: str) -> ByView:

@@ -1,6 +1,7 @@
 """The sections of the run configuration that say what a run trains on."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from mlgcn.config.checks import at_least
@@ -42,15 +43,16 @@ class DataConfig:
     """Reader of the data set: phantom (built in), table (any CSV or Parquet file), cxr_lt_2023, cxr_lt_2024,
     cxr_lt_2026, mimic_cxr_jpg, ltml_mimic_cxr, nih, chexpert, vindr, padchest, torchxrayvision (docs/data.md)."""
     root: str | None = None
-    """Folder with the data set's tables; phantoms need none."""
+    """Folder with the data set's tables; phantoms need none. Of several data sets, the folder that their relative roots
+    and files of pseudo-labels stand in."""
     options: dict[str, Any] = field(default_factory=dict)
     """Options of the reader, such as images for phantom or no_finding for nih."""
     sources: list[SourceConfig] = field(default_factory=list)
     """Several data sets instead of one: a list of {source, root, options, name, use, absent, pseudo_labels, weight}.
     The first gives the labels, unless data.labels does, and the others are external data."""
     labels: str | list[str] | None = None
-    """Label space that labels are mapped onto (mlgcn labels --spaces), or a list of labels; by default the labels stay
-    as the reader gives them."""
+    """Label space that labels are mapped onto (`mlgcn labels` lists them), or a list of labels; by default the labels
+    stay as the reader gives them."""
     pseudo_labels: str | None = None
     """Fills unknown values from a file that `mlgcn predict --pseudo-labels` wrote."""
     views: list[Literal["frontal", "lateral", "unknown"]] = field(
@@ -85,10 +87,8 @@ class DataConfig:
     """What to do with an image that is missing or cannot be read: stop and name it, or go on without it and count."""
 
     def __post_init__(self) -> None:
-        if self.sources and (self.root is not None or self.options or self.pseudo_labels is not None):
-            raise ValueError(
-                "data.sources stands in place of data.root, data.options and data.pseudo_labels: give either"
-            )
+        if self.sources and (self.options or self.pseudo_labels is not None):
+            raise ValueError("data.sources stands in place of data.options and data.pseudo_labels: give either")
         self.named_sources()
         if (given := [one.weight for one in self.sources if one.weight is not None]) and not any(given):
             raise ValueError("data.sources: every weight that is given is 0")
@@ -110,6 +110,15 @@ class DataConfig:
         if not self.sources:
             return {self.source: SourceConfig(self.source, self.root, self.options, pseudo_labels=self.pseudo_labels)}
         names = [one.name or one.source for one in self.sources]
+        base = Path(self.root or "")
+        sources = [
+            replace(
+                one,
+                root=None if one.root is None else str(base / one.root),
+                pseudo_labels=None if one.pseudo_labels is None else str(base / one.pseudo_labels),
+            )
+            for one in self.sources
+        ]
         if repeated := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"data.sources: the names {repeated} repeat; give each data set a name of its own")
-        return dict(zip(names, self.sources, strict=True))
+        return dict(zip(names, sources, strict=True))

@@ -20,7 +20,7 @@ class ModelConfig:
     """Number of experts, each with a last stage and a head of its own."""
     branch: Literal["pretrained", "slim", "wide"] = "pretrained"
     """An expert's last stage: a copy of the trunk's, or, of a ResNet, a new one 512 wide or with wider blocks."""
-    branch_width: int | None = None
+    branch_width: int = 1024
     """Of wide: channels inside its blocks; 512 in a ResNet's own last stage."""
     head: Literal["gcn", "query"] = "gcn"
     """What makes logits of an expert's feature map: pooling and classifiers from the label graph, or label queries (see
@@ -80,6 +80,8 @@ class FusionConfig:
     """Attention heads."""
     dropout: float = 0.1
     """Dropout of the encoder."""
+    stride: int = 1
+    """So many places a side become one before the encoder."""
     trunks: Literal["one", "trunk", "features"] = "one"
     """Weights by view, with or without fusion: the same for all, a trunk each for frontal and lateral images, or a
     trunk and the experts' last stages."""

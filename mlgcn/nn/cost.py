@@ -101,8 +101,9 @@ def cost(model: ExpertNetwork, image_size: int, images_per_study: int = 1, train
             flops["experts"] += spent
         if copied.fusion is not None:
             for at, each in enumerate(maps):
-                maps[at], spent = _fuse(copied.fusion.encoder, each, training)
-                flops["fusion"] += spent
+                fewer, reduced = _measure(copied.fusion.reduce, [each], training)
+                maps[at], spent = _fuse(copied.fusion.encoder, fewer, training)
+                flops["fusion"] += reduced + spent
         flops["head"], labels = _head(copied, maps, training)
     weights = _parameters(model)
     parts = {name: PartCost(*weights[name], flops=flops[name] / images_per_study) for name in flops}

@@ -21,20 +21,25 @@ class ViewFusion(nn.Module):
     Args:
         features: D, a multiple of 4. views: V, the most images of a study.
         layers, heads, dropout: of the encoder; heads divide D.
+        stride: a convolution first makes one place of so many a side, which divides the encoder's work by its fourth
+            power.
     Shape: maps [n, D, h, w] and slots int64 [n, 2], of each image its study (0 to B - 1) and its slot (0 to V - 1) ->
-        map [B, D, v * h, w], one image under the other, v the slots that the batch uses; and bool [B, v * h, w], true
-        where there is an image. Without slots every image is a study of its own.
-    Source: CheXFusion (Kim 2023), section 3; the released code has the token but no mask.
+        map [B, D, v * h', w'], one image under the other, v the slots that the batch uses; and bool [B, v * h', w'],
+        true where there is an image. Without slots every image is a study of its own.
+    Source: CheXFusion (Kim 2023), section 3, with stride 2; the released code has the token but no mask.
     Raises: ValueError on sizes that do not fit, a study without an image, a slot beyond V or taken twice.
     """
 
-    def __init__(self, features: int, views: int = 4, layers: int = 2, heads: int = 8, dropout: float = 0.0) -> None:
+    def __init__(
+        self, features: int, views: int = 4, layers: int = 2, heads: int = 8, dropout: float = 0.0, stride: int = 1
+    ) -> None:
         super().__init__()
-        if views < 1 or layers < 1:
-            raise ValueError(f"views is {views} and layers {layers}, expected at least 1")
+        if views < 1 or layers < 1 or stride < 1:
+            raise ValueError(f"views is {views}, layers {layers} and stride {stride}, expected at least 1")
         if heads < 1 or features % heads or features % 4:
             raise ValueError(f"features is {features}, expected a multiple of 4 and of the {heads} heads")
         self.views = views
+        self.reduce = nn.Identity() if stride == 1 else nn.Conv2d(features, features, stride, stride)
         self.segments = nn.Parameter(torch.randn(views, features) * 0.02)
         self.padding = nn.Parameter(torch.randn(features) * 0.02)
         stack = [
@@ -54,6 +59,7 @@ class ViewFusion(nn.Module):
 
     def forward(self, maps: Tensor, slots: Tensor | None = None) -> tuple[Tensor, Tensor]:
         study, slot = self._checked(slots, len(maps), maps.device)
+        maps = self.reduce(maps)
         features, height, width = maps.shape[1:]
         studies, used = int(study.max()) + 1, int(slot.max()) + 1
         positions = START * sine_positions(height, width, features, maps.device)  # [h * w, D]

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pandas as pd
 import pytest
 import torch
@@ -22,8 +24,22 @@ def test_help_lists_every_command(capsys):
 def test_presets_are_listed_with_what_they_are(capsys):
     cli.main(["presets"])
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == preset_names()
-    assert all(len(line.split(maxsplit=1)[1]) > 20 for line in lines)
+    assert all(len(line) <= 100 for line in lines)
+    found, folder = {}, ""
+    for line in filter(str.strip, lines[3:]):
+        if line.strip().endswith("/"):
+            folder = line.strip()
+        elif not line.startswith(" " * 10):  # else it goes on with the line above
+            name, source = line.split(maxsplit=1)
+            found[(folder if line.startswith("   ") else "") + name] = source
+    assert sorted(found) == preset_names()
+    assert all(len(source) > 20 for source in found.values())
+    assert found["seo2023/experts2"].rstrip().endswith("mAP 0.229 (development)")
+
+
+def test_presets_as_markdown_are_what_the_documentation_has(capsys):
+    cli.main(["presets", "--markdown"])
+    assert capsys.readouterr().out in (Path(__file__).parents[2] / "docs" / "presets.md").read_text()
 
 
 def test_phantoms_are_written_with_labels_and_a_contact_sheet(tmp_path, capsys):

@@ -72,6 +72,7 @@ MODELS = {
     "queries of a graph": lambda: asking(gcn),
     "learned queries, fusion": lambda: asking(fusion=ViewFusion(D, 3, heads=2)),
     "by view": lambda: by_view(classifying(fusion=ViewFusion(D, 3, heads=2))),
+    "fusion with stride": lambda: classifying(fusion=ViewFusion(D, 3, heads=2, stride=2)),
 }
 KINDS = ["gcn, attention joint", "tuned queries", "by view"]
 

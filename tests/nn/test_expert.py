@@ -74,35 +74,50 @@ def test_slim_branches_start_differently_and_with_the_scale_of_relu_networks():
         assert first.std().item() == pytest.approx((2 / (outputs * height * width)) ** 0.5, rel=0.05)  # He et al. 2015
 
 
-@pytest.mark.parametrize("width", [24, 1001])
-def test_wide_branches_are_as_wide_inside_as_asked_and_give_the_features_of_layer4(width):
-    source = trunk("resnet50")
-    (branch,), features = expert_branches(source, 1, "wide", width)
-    assert features == 2048 and branch(torch.randn(2, 1024, 6, 4)).shape == (2, 2048, 3, 2)
-    assert [block.conv2.weight.shape for block in branch] == [(width, width, 3, 3)] * len(source.stage)
-    inside = 27 * width**2 + (1024 + 5 * 2048) * width + 1024 * 2048  # 3x3, into and out of each block, past the first
-    norms = 2 * (6 * width + 4 * 2048)
-    assert sum(weight.numel() for weight in branch.parameters()) == inside + norms
+@pytest.mark.parametrize(
+    ("name", "inputs", "features", "width"),
+    [
+        ("resnet18", 256, 512, 24),
+        ("resnet18", 256, 512, 1001),
+        ("resnet50", 1024, 2048, 24),
+        ("resnet50", 1024, 2048, 700),
+    ],
+)
+def test_wide_branches_are_as_wide_inside_as_asked_and_give_the_features_of_layer4(name, inputs, features, width):
+    source = trunk(name)
+    (branch,), found = expert_branches(source, 1, "wide", width)
+    assert found == features and branch(torch.randn(2, inputs, 6, 4)).shape == (2, features, 3, 2)
+    assert [type(block) for block in branch] == [type(block) for block in source.stage]
+    # He et al. 2016: two convolutions of 3 x 3, or one between two of 1 x 1; each with a scale and a shift a channel.
+    blocks, ends = len(source.stage), inputs + (2 * len(source.stage) - 1) * features
+    inside = {"resnet18": 9 * ends * width, "resnet50": ends * width + 9 * blocks * width**2}[name]
+    norms = {"resnet18": blocks * (width + features), "resnet50": blocks * (2 * width + features)}[name]
+    expected = inside + 2 * norms + inputs * features + 2 * features
+    assert sum(weight.numel() for weight in branch.parameters()) == expected
+
+
+def test_a_branch_as_wide_as_layer4_is_built_as_it():
+    for name, width in (("resnet18", 512), ("resnet50", 512)):
+        source = trunk(name)
+        (branch,), _ = expert_branches(source, 1, "wide", width)
+        assert {key: value.shape for key, value in branch.state_dict().items()} == {
+            key: value.shape for key, value in source.stage.state_dict().items()
+        }
+        branch.load_state_dict(source.stage.state_dict())
+        images = torch.randn(2, source.width, 6, 4)
+        torch.testing.assert_close(branch.eval()(images), source.stage.eval()(images))
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "width", "message"),
+    ("name", "width", "message"),
     [
-        (
-            "resnet50",
-            "wide",
-            None,
-            "branch is 'wide' and its width None, expected a width >= 1 for wide branches alone",
-        ),
-        ("resnet50", "wide", 0, "its width 0, expected"),
-        ("resnet50", "slim", 64, "branch is 'slim' and its width 64"),
-        ("resnet18", "wide", 64, "'wide' is known for ResNets from 50 layers on"),
-        ("densenet121", "wide", 64, "'wide' is known for ResNets of torchvision alone, got a DenseNet"),
+        ("resnet18", 0, "width must be >= 1, got 0"),
+        ("densenet121", 64, "'wide' is known for ResNets of torchvision alone, got a DenseNet"),
     ],
 )
-def test_a_width_that_a_branch_cannot_have_is_refused(name, kind, width, message):
+def test_wide_branches_that_cannot_be_are_refused(name, width, message):
     with pytest.raises(ValueError, match=message):
-        expert_branches(trunk(name), 1, kind, width)
+        expert_branches(trunk(name), 1, "wide", width)
 
 
 @pytest.mark.parametrize(("name", "family"), [("densenet121", "DenseNet"), ("timm/test_resnet", "timm ResNet")])

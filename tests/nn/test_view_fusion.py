@@ -246,8 +246,8 @@ def test_a_batch_without_images_is_refused(slots):
         ({"features": 8, "heads": 3}, "features is 8, expected a multiple of 4 and of the 3 heads"),
         ({"features": 8, "heads": 0}, "features is 8, expected a multiple of 4 and of the 0 heads"),
         ({"features": 6, "heads": 2}, "features is 6, expected a multiple of 4 and of the 2 heads"),
-        ({"features": 8, "views": 0}, "views is 0 and layers 2, expected at least 1"),
-        ({"features": 8, "layers": 0}, "views is 4 and layers 0, expected at least 1"),
+        ({"features": 8, "views": 0}, "views is 0, layers 2 and stride 1, expected at least 1"),
+        ({"features": 8, "layers": 0}, "views is 4, layers 0 and stride 1, expected at least 1"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(options, message):
@@ -344,3 +344,24 @@ def test_another_setting_of_unknown_is_refused():
 def test_views_that_do_not_fit_are_refused(views, message):
     with pytest.raises(ValueError, match=message):
         by_view()(images_of(3), torch.tensor(views))
+
+
+def test_a_stride_makes_one_place_of_several_before_they_are_joined():
+    torch.manual_seed(0)
+    fusion = ViewFusion(8, views=2, layers=1, heads=2, stride=2).double().eval()
+    maps, slots = torch.randn(3, 8, 4, 6, dtype=torch.float64), torch.tensor([[0, 0], [0, 1], [1, 0]])
+    found, mask = fusion(maps, slots)
+    assert found.shape == (2, 8, 2 * 2, 3) and mask.tolist() == [[[True] * 3] * 4, [[True] * 3] * 2 + [[False] * 3] * 2]
+    plain = ViewFusion(8, views=2, layers=1, heads=2).double().eval()
+    plain.load_state_dict(
+        {name: value for name, value in fusion.state_dict().items() if not name.startswith("reduce.")}
+    )
+    weight, bias = fusion.reduce.weight, fusion.reduce.bias
+    reduced = torch.empty(3, 8, 2, 3, dtype=torch.float64)
+    for row in range(2):
+        for column in range(3):
+            patch = maps[:, :, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
+            reduced[:, :, row, column] = torch.einsum("nfyx,dfyx->nd", patch, weight) + bias
+    torch.testing.assert_close(found, plain(reduced, slots)[0])
+    with pytest.raises(ValueError, match="stride 0, expected at least 1"):
+        ViewFusion(8, stride=0)
