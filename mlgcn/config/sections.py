@@ -167,8 +167,13 @@ class EvaluationConfig:
     """Rule of head, medium and tail: by prevalence in the training split, by rank, or as listed."""
     given_groups: dict[str, list[str]] = field(default_factory=dict)
     """For given: the labels of head, medium and tail."""
-    threshold: float | Literal["validation"] = "validation"
-    """For F1: one probability, or for each label the one with the best F1 on the validation split."""
+    threshold: float | Literal["validation", "youden"] = "validation"
+    """For F1 and other decisions: one probability, or for each label, on the validation split, the one with the best F1
+    or the largest sum of sensitivity and specificity (youden)."""
+    bootstrap: int = 0
+    """Resamples of the test images for confidence intervals; 0 gives none."""
+    cluster: Literal["patient", "study", "image"] = "patient"
+    """What is drawn together in a resample."""
     tta: list[str] = field(default_factory=list)
     """Test-time augmentation: versions of an image that are scored beside it: hflip, shift, scale, crop, resolution."""
     tta_merge: Literal["mean", "geometric", "logits"] = "mean"
@@ -184,7 +189,8 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         if self.normal_gating is not None and not self.normal_gating >= 0:
             raise ValueError(f"evaluation.normal_gating must be >= 0, got {self.normal_gating}")
-        if self.threshold != "validation" and not 0 <= self.threshold <= 1:
+        at_least("evaluation.bootstrap", self.bootstrap, 0)
+        if not isinstance(self.threshold, str) and not 0 <= self.threshold <= 1:
             raise ValueError(f"evaluation.threshold must lie in [0, 1], got {self.threshold}")
 
 

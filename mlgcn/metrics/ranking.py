@@ -1,4 +1,4 @@
-"""Metrics of the order of the scores: average precision and the area under the ROC curve."""
+"""Metrics of the order of the scores: average precision, the area under the ROC curve, points on both curves."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +26,25 @@ def roc_auc(scores: ArrayLike, targets: ArrayLike) -> np.ndarray:
     return np.array([rank.roc_auc() for rank in rank_positives(scores, targets)])
 
 
+def precision_at_recall(scores: ArrayLike, targets: ArrayLike, recall: float) -> np.ndarray:
+    """The largest precision of each label at thresholds that reach the recall: float64 [C], NaN without a positive.
+
+    Shapes, unknown targets and errors as in average_precision; ValueError unless 0 < recall <= 1.
+    """
+    _check_share("recall", recall)
+    return np.array([rank.precision_at_recall(recall) for rank in rank_positives(scores, targets)])
+
+
+def recall_at_precision(scores: ArrayLike, targets: ArrayLike, precision: float) -> np.ndarray:
+    """The largest recall of each label at thresholds that reach the precision: float64 [C], NaN without a positive.
+
+    0 where no threshold reaches it. Shapes, unknown targets and errors as in average_precision; ValueError unless
+    0 < precision <= 1.
+    """
+    _check_share("precision", precision)
+    return np.array([rank.recall_at_precision(precision) for rank in rank_positives(scores, targets)])
+
+
 @dataclass(frozen=True)
 class PositiveRanks:
     """Where the positives of one label stand among its images; every metric here needs no more than this.
@@ -45,15 +64,30 @@ class PositiveRanks:
 
     def average_precision(self) -> float:
         """The mean over the positives of the precision at their score, NaN without a positive."""
-        if not len(self.scores):
-            return np.nan
-        return float(np.mean(self.hits / (self.hits + self.false_alarms)))
+        return float(np.mean(self.precision)) if len(self.scores) else np.nan
 
     def roc_auc(self) -> float:
         """The share of pairs in the right order, NaN without a positive or a negative."""
         if not len(self.scores) or not self.negatives:
             return np.nan
         return float(1 - np.mean(self.false_alarms + self.outranked) / (2 * self.negatives))
+
+    def precision_at_recall(self, recall: float) -> float:
+        """The largest precision where that share of the positives is found, NaN without a positive."""
+        if not len(self.scores):
+            return np.nan
+        return float(self.precision[self.hits / len(self.scores) >= recall].max())
+
+    def recall_at_precision(self, precision: float) -> float:
+        """The largest share of the positives found at that precision: 0 if never reached, NaN without a positive."""
+        if not len(self.scores):
+            return np.nan
+        return float(self.hits[self.precision >= precision].max(initial=0) / len(self.scores))
+
+    @property
+    def precision(self) -> np.ndarray:
+        """The precision of a threshold at each positive's score."""
+        return self.hits / (self.hits + self.false_alarms)
 
 
 def rank_positives(scores: ArrayLike, targets: ArrayLike) -> Iterator[PositiveRanks]:
@@ -85,6 +119,16 @@ def check_scores(scores: ArrayLike, targets: ArrayLike) -> tuple[np.ndarray, np.
     _refuse(~np.isfinite(scores), scores, "scores", "a finite number")
     _refuse(~((targets == 0) | (targets == 1) | np.isnan(targets)), targets, "targets", "0, 1 or NaN")
     return scores, targets
+
+
+def check_probabilities(scores: np.ndarray) -> None:
+    """Raises ValueError that names the row and the column of the first score outside [0, 1]."""
+    _refuse(~((scores >= 0) & (scores <= 1)), scores, "scores", "a probability in [0, 1]")
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 < value <= 1:
+        raise ValueError(f"{name} must be > 0 and <= 1, got {value}")
 
 
 def _floating(values: ArrayLike, name: str) -> np.ndarray:

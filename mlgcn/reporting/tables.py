@@ -9,12 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 MISSING = "–"
+MEANS = ("mAP", "no_skill_mAP", "mAUC", "mF1", "mBACC")
 
 
 def summary_table(report: dict[str, Any], per_label: bool = True) -> Group:
-    """Groups and overall, the rule, what is undefined, and (unless per_label is False) every label."""
+    """Groups and overall, the rule, what is undefined or chance, and (unless per_label is False) every label."""
     parts: list[RenderableType] = [group_table(report), Text(f"Groups {report['rule']}.")]
     parts += [Text(line, style="yellow") for line in undefined_lines(report)]
+    parts += [Text(line) for line in (*chance_lines(report), *interval_lines(report), *view_lines(report))]
     parts += [Text(), label_table(report)] if per_label else []
     return Group(*parts)
 
@@ -28,11 +30,11 @@ def as_text(renderable: RenderableType, width: int = 100) -> str:
 
 def group_table(report: dict[str, Any]) -> Table:
     """One line a group, the last for all labels."""
-    table = _table("group", "mAP", "no skill", "mAUC", "mF1", "labels", "positives")
+    table = _table("group", "mAP", "no skill", "mAUC", "mF1", "mBACC", "labels", "positives")
     for group in summary_rows(report):
         if group["name"] == "all":
             table.add_section()
-        values = (number(group[key]) for key in ("mAP", "no_skill_mAP", "mAUC", "mF1"))
+        values = (number(group[key]) for key in MEANS)
         table.add_row(
             Text(group["name"]),
             *values,
@@ -40,6 +42,8 @@ def group_table(report: dict[str, Any]) -> Table:
             f"{group['positives']:,}",
             style="bold" if group["name"] == "all" else "",
         )
+    if harmonic := report.get("harmonic"):
+        table.add_row("harmonic", number(harmonic["mAP"]), MISSING, number(harmonic["mAUC"]), *[MISSING] * 4)
     return table
 
 
@@ -58,7 +62,7 @@ def summary_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
     """The groups of the report in order, then all labels together; each with its name."""
     groups = [{"name": name, **group} for name, group in report["groups"].items()]
     total = {key: sum(group[key] for group in groups) for key in ("labels", "positives")}
-    return [*groups, {"name": "all", **total, **{key: report[key] for key in ("mAP", "no_skill_mAP", "mAUC", "mF1")}}]
+    return [*groups, {"name": "all", **total, **{key: report[key] for key in MEANS}}]
 
 
 def by_frequency(report: dict[str, Any]) -> list[str]:
@@ -79,6 +83,41 @@ def undefined_lines(report: dict[str, Any]) -> list[str]:
         for names, metrics in metrics_of.items()
         if names
     ]
+
+
+def chance_lines(report: dict[str, Any]) -> list[str]:
+    """A sentence for each side of chance on which unseen labels lie, with their AUC and the range of chance."""
+    labels_at: dict[str, list[str]] = {}
+    for name, chance in report.get("chance", {}).items():
+        value = f"{number(report['per_label'][name]['AUC'])} ({number(chance['low'])} to {number(chance['high'])})"
+        labels_at.setdefault(chance["verdict"], []).append(f"{name} {value}")
+    return [
+        f"Unseen, AUC {verdict} what chance gives (95 %): {'; '.join(labels_at[verdict])}."
+        for verdict in ("above", "within", "below")
+        if verdict in labels_at
+    ]
+
+
+def interval_lines(report: dict[str, Any]) -> list[str]:
+    """The intervals of the means over all labels, in a sentence."""
+    if "intervals" not in report:
+        return []
+    intervals, settings = report["intervals"], report["intervals"]["settings"]
+    parts = [
+        f"{name} {number(intervals[name][0])} to {number(intervals[name][1])}"
+        for name in MEANS
+        if intervals.get(name) is not None
+    ]
+    drawn = {"patient": "patients", "study": "studies", "image": "images"}[settings["cluster"]]
+    how = f"{settings['resamples']:,} resamples of {settings['clusters']:,} {drawn}"
+    return [f"{settings['level']:.0%} intervals ({how}): {', '.join(parts)}."]
+
+
+def view_lines(report: dict[str, Any]) -> list[str]:
+    """The means over the images of each view, in a sentence, where there are several."""
+    views = report.get("per_view", {})
+    parts = [f"{view} ({of['images']:,}) {number(of['mAP'])} and {number(of['mAUC'])}" for view, of in views.items()]
+    return [f"By view (images), mAP and mAUC: {', '.join(parts)}."] if len(parts) > 1 else []
 
 
 def number(value: float | None) -> str:

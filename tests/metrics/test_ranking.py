@@ -5,9 +5,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.metrics import average_precision_score, roc_auc_score
-from torchmetrics.functional.classification import multilabel_auroc, multilabel_average_precision
+from torchmetrics.functional.classification import (
+    multilabel_auroc,
+    multilabel_average_precision,
+    multilabel_precision_at_fixed_recall,
+    multilabel_recall_at_fixed_precision,
+)
 
-from mlgcn.metrics import average_precision, roc_auc
+from mlgcn.metrics import average_precision, precision_at_recall, recall_at_precision, roc_auc
 
 # A coarse grid makes ties, and one value alone makes constant columns.
 TIED = st.sampled_from([0.0, 0.1, 0.25, 0.5, 1.0])
@@ -54,6 +59,49 @@ def test_both_equal_torchmetrics_in_double_precision(data):
     # torchmetrics keeps its counts in single precision.
     np.testing.assert_allclose(average_precision(*data), multilabel_average_precision(*arguments), atol=1e-6)
     np.testing.assert_allclose(roc_auc(*data), multilabel_auroc(*arguments), atol=1e-6)
+
+
+@given(predictions(), st.sampled_from([0.25, 0.5, 2 / 3, 1.0]))
+def test_points_on_the_curves_are_the_best_over_every_threshold(data, fixed):
+    scores, targets = data
+    found = precision_at_recall(*data, fixed), recall_at_precision(*data, fixed)
+    for label, (score, target) in enumerate(zip(scores.T, targets.T, strict=True)):
+        best = [0.0, 0.0]
+        for threshold in set(score):
+            hits, alarms = ((score >= threshold) & (target == value) for value in (1, 0))
+            precision = hits.sum() / max(hits.sum() + alarms.sum(), 1)
+            recall = hits.sum() / max((target == 1).sum(), 1)
+            best[0] = max(best[0], precision if recall >= fixed else 0.0)
+            best[1] = max(best[1], recall if precision >= fixed else 0.0)
+        expected = best if (target == 1).any() else [np.nan, np.nan]
+        np.testing.assert_allclose([part[label] for part in found], expected, rtol=0, atol=1e-12)
+
+
+@settings(max_examples=30)
+@given(predictions(values=st.sampled_from([0.0, 1.0])), st.sampled_from([0.25, 0.5, 0.75]))
+def test_points_on_the_curves_equal_torchmetrics(data, fixed):
+    scores, targets = data
+    assume(scores.shape[1] > 1 and (targets == 1).any(axis=0).all())
+    arguments = torch.tensor(scores, dtype=torch.float64), torch.tensor(targets).long(), scores.shape[1]
+    for ours, theirs in (
+        (precision_at_recall, multilabel_precision_at_fixed_recall),
+        (recall_at_precision, multilabel_recall_at_fixed_precision),
+    ):
+        np.testing.assert_allclose(ours(*data, fixed), theirs(*arguments, fixed)[0], atol=1e-6)
+
+
+def test_a_precision_that_no_threshold_reaches_leaves_recall_0():
+    scores, targets = np.array([[0.9], [0.5], [0.4]]), np.array([[0], [0], [1]])
+    np.testing.assert_array_equal(recall_at_precision(scores, targets, 0.5), [0])
+    np.testing.assert_allclose(precision_at_recall(scores, targets, 1.0), [1 / 3])
+
+
+@pytest.mark.parametrize("value", [0, 1.1, np.nan])
+def test_shares_outside_0_to_1_are_refused(value):
+    with pytest.raises(ValueError, match="recall must be > 0 and <= 1"):
+        precision_at_recall(np.zeros((2, 1)), np.zeros((2, 1)), value)
+    with pytest.raises(ValueError, match="precision must be > 0 and <= 1"):
+        recall_at_precision(np.zeros((2, 1)), np.zeros((2, 1)), value)
 
 
 @given(predictions(), st.randoms(use_true_random=False))

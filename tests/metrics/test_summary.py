@@ -5,7 +5,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlgcn.metrics import average_precision, f1_score, multilabel_report, roc_auc
+from mlgcn.metrics import (
+    average_precision,
+    balanced_accuracy,
+    brier_score,
+    expected_calibration_error,
+    f1_score,
+    micro_scores,
+    multilabel_report,
+    multilabel_scores,
+    precision,
+    precision_at_recall,
+    recall_at_precision,
+    reliability_curves,
+    roc_auc,
+    sensitivity,
+    specificity,
+    top_k_scores,
+)
 
 NAMES = ["Opacity", "Edema", "Hernia", "Pleural/Other"]
 GROUPS = {"head": ["Opacity"], "medium": ["Edema", "Pleural/Other"], "tail": ["Hernia"]}
@@ -24,7 +41,9 @@ def refuse_constant(name):
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 12))
 def test_the_report_survives_json_and_holds_no_nan(seed, images):
-    report = multilabel_report(*example(seed, images), NAMES, GROUPS, "a rule")
+    scores, targets = example(seed, images)
+    views, sex = (np.resize(values, images) for values in (["frontal", "lateral"], ["f", "m", "unknown"]))
+    report = multilabel_report(scores, targets, NAMES, GROUPS, "a rule", views=views, columns={"sex": sex})
     assert json.loads(json.dumps(report, allow_nan=False), parse_constant=refuse_constant) == report
 
 
@@ -55,8 +74,87 @@ def test_undefined_labels_are_listed_and_left_out_of_every_mean():
     assert report["mAP"] == pytest.approx(average_precision(scores, targets)[[0, 1, 3]].mean())
     prevalence = np.nansum(targets, axis=0) / (~np.isnan(targets)).sum(axis=0)
     assert report["no_skill_mAP"] == pytest.approx(prevalence[[0, 1, 3]].mean())
+    assert report["undefined_count"] == {
+        "AP": 1, "AUC": 2, "F1": 1, "BACC": 2, "sensitivity": 1, "specificity": 1, "precision": 1, "Brier": 0, "ECE": 0,
+    }  # fmt: skip
     tail = report["groups"]["tail"]
     assert (tail["mAP"], tail["mAUC"], tail["mF1"], tail["no_skill_mAP"], tail["labels"]) == (None,) * 4 + (1,)
+
+
+def test_the_other_metrics_of_a_label_are_those_of_their_functions():
+    scores, targets = example()
+    thresholds = [0.2, 0.4, 0.6, 0.8]
+    report = multilabel_report(scores, targets, NAMES, GROUPS, "a rule", thresholds)
+    expected = {
+        "BACC": balanced_accuracy(scores, targets, thresholds),
+        "sensitivity": sensitivity(scores, targets, thresholds),
+        "specificity": specificity(scores, targets, thresholds),
+        "precision": precision(scores, targets, thresholds),
+        "precision_at_recall": precision_at_recall(scores, targets, report["operating_points"]["recall"]),
+        "recall_at_precision": recall_at_precision(scores, targets, report["operating_points"]["precision"]),
+        "Brier": brier_score(scores, targets),
+        "ECE": expected_calibration_error(scores, targets),
+    }
+    for metric, values in expected.items():
+        assert [report["per_label"][name][metric] for name in NAMES] == values.tolist()
+    for mean, metric in (("mBACC", "BACC"), ("mSensitivity", "sensitivity"), ("mECE", "ECE")):
+        assert report[mean] == pytest.approx(expected[metric].mean())
+        assert report["groups"]["medium"][mean] == pytest.approx(expected[metric][[1, 3]].mean())
+
+
+def test_metrics_over_all_labels_stand_beside_the_means():
+    scores, targets = example()
+    report = multilabel_report(scores, targets, NAMES, GROUPS, "a rule", 0.4)
+    assert report["micro"] == micro_scores(scores, targets, 0.4)
+    highest = {"top3": top_k_scores(scores, targets, 3, 0.4), "top3_always": top_k_scores(scores, targets, 3)}
+    assert report["multilabel"] == multilabel_scores(scores, targets, 0.4) | highest
+    curve, curves = report["reliability"]["Edema"], reliability_curves(scores, targets)
+    assert curve["images"] == curves.images[1].tolist() and curve["observed"] == pytest.approx(curves.observed[1])
+    assert curve["predicted"] == pytest.approx(curves.predicted[1])
+
+
+def test_views_and_other_columns_are_measured_on_their_images_alone():
+    scores, targets = example()
+    views = np.array(["lateral", "frontal", "frontal"] * 20)
+    report = multilabel_report(scores, targets, NAMES, GROUPS, "a rule", views=views, columns={"age": [40, 70] * 30})
+    assert list(report["per_view"]) == ["frontal", "lateral"] and list(report["per_column"]["age"]) == ["40", "70"]
+    for found, rows in (
+        (report["per_view"]["lateral"], views == "lateral"),
+        (report["per_column"]["age"]["70"], np.arange(60) % 2 == 1),
+    ):
+        alone = multilabel_report(scores[rows], targets[rows], NAMES, GROUPS, "a rule")
+        assert found["positives"] == np.nansum(targets[rows])
+        assert {key: alone[key] for key in found if key != "positives"} == {
+            key: value for key, value in found.items() if key != "positives"
+        }
+    assert "per_view" not in multilabel_report(scores, targets, NAMES, GROUPS, "a rule")
+
+
+def test_labels_are_grouped_by_other_rules_too():
+    other = {"common": NAMES[:2], "rare": NAMES[2:]}
+    report = multilabel_report(*example(), NAMES, GROUPS, "a rule", other_groups={"by rank": other})
+    assert report["other_groups"] == {"by rank": multilabel_report(*example(), NAMES, other, "by rank")["groups"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"views": ["frontal"] * 59}, r"views has shape \(59,\), expected one value for each of 60"),
+        ({"views": ["front"] * 60}, "unknown view 'front'; did you mean 'frontal'"),
+        ({"columns": {"sex": ["f"] * 59 + [None]}}, "column 'sex', row 59: None, expected a value that is not empty"),
+        ({"other_groups": {"by rank": {"head": NAMES[:3]}}}, r"lacks \['Pleural/Other'\]"),
+    ],
+)
+def test_views_columns_and_other_groups_must_fit(changes, message):
+    with pytest.raises(ValueError, match=message):
+        multilabel_report(*example(), NAMES, GROUPS, "a rule", **changes)
+
+
+def test_scores_that_are_no_probabilities_are_refused():
+    scores, targets = example()
+    scores[3, 2] = -0.5
+    with pytest.raises(ValueError, match=r"scores\[3, 2\].* is -0.5, expected a probability"):
+        multilabel_report(scores, targets, NAMES, GROUPS, "a rule")
 
 
 def test_a_label_whose_value_is_never_known_has_no_prevalence():

@@ -1,0 +1,113 @@
+"""The metrics of predictions, whoever made them."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from mlgcn.commands import evaluate
+from mlgcn.labels import describe_rule
+from mlgcn.metrics import bootstrap
+from mlgcn.predictions import Predictions
+from mlgcn.reporting.evaluation import evaluation_report, groups_of
+from mlgcn.reporting.tables import as_text, summary_table
+
+NAMES = ["Effusion", "Mass", "Hernia"]
+
+
+@pytest.fixture(scope="module")
+def predictions():
+    rng = np.random.default_rng(0)
+    targets = (rng.random((240, 3)) < [0.4, 0.08, 0.02]).astype(float)
+    targets[rng.random(targets.shape) < 0.1] = np.nan
+    scores = 1 / (1 + np.exp(-(rng.normal(size=targets.shape) + np.nan_to_num(targets))))
+    number = np.arange(240)
+    images = pd.DataFrame(
+        {
+            "image_id": [f"i{n}" for n in number],
+            "patient_id": [f"p{n // 3}" for n in number],
+            "study_id": [f"s{n // 2}" for n in number],
+            "view": np.where(number % 4 == 0, "lateral", "frontal"),
+        },
+        dtype=object,
+    )
+    return Predictions(images, NAMES, scores, targets)
+
+
+def known(predictions, column):
+    rows = ~np.isnan(predictions.targets[:, column])
+    return predictions.targets[rows, column], predictions.scores[rows, column]
+
+
+def test_groups_come_from_the_predictions_themselves(predictions):
+    groups = groups_of(predictions)
+    for name, group in (("Effusion", "head"), ("Mass", "medium")):
+        assert name in groups[group]
+    prevalence = [known(predictions, column)[0].mean() for column in range(3)]
+    assert ("Hernia" in groups["tail"]) == (prevalence[2] < 0.01)
+
+
+@pytest.mark.parametrize(("cluster", "column"), [("patient", "patient_id"), ("study", "study_id"), ("image", None)])
+def test_intervals_are_those_of_the_bootstrap_over_what_is_named(predictions, cluster, column):
+    report = evaluation_report(predictions, groups_of(predictions), "as found", resamples=200, cluster=cluster)
+    clusters = None if column is None else predictions.images[column]
+    expected = bootstrap("mAUC", predictions.scores, predictions.targets, clusters, 200)
+    assert report["intervals"]["mAUC"] == pytest.approx([float(expected.low), float(expected.high)])
+    assert report["intervals"]["settings"]["cluster"] == cluster
+    drawn = {"patient": "80 patients", "study": "120 studies", "image": "240 images"}[cluster]
+    assert f"200 resamples of {drawn}" in " ".join(as_text(summary_table(report)).split())
+
+
+def test_the_numbers_are_those_of_scikit_learn_overall_and_by_view(predictions):
+    report = json.loads(json.dumps(evaluation_report(predictions, groups_of(predictions), "as found")))
+    found = [known(predictions, column) for column in range(3)]
+    assert report["mAP"] == pytest.approx(np.mean([average_precision_score(*pair) for pair in found]))
+    assert report["mAUC"] == pytest.approx(np.mean([roc_auc_score(*pair) for pair in found]))
+    assert "intervals" not in report
+    lateral = (predictions.images["view"] == "lateral").to_numpy()
+    rows = lateral & ~np.isnan(predictions.targets[:, 0])
+    part = Predictions(predictions.images[rows], NAMES, predictions.scores[rows], predictions.targets[rows])
+    assert report["per_view"]["lateral"]["images"] == lateral.sum()
+    assert set(report["per_view"]) == {"frontal", "lateral"}
+    auc = evaluation_report(part, groups_of(part), "as found")["per_label"]["Effusion"]["AUC"]
+    assert auc == pytest.approx(roc_auc_score(predictions.targets[rows, 0], predictions.scores[rows, 0]))
+
+
+def test_another_cluster_is_refused(predictions):
+    with pytest.raises(ValueError, match="unknown cluster 'patients'; did you mean 'patient'"):
+        evaluation_report(predictions, groups_of(predictions), "as found", resamples=10, cluster="patients")
+
+
+# evaluate.py --predictions
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_a_file_of_predictions_is_measured_without_a_model(predictions, tmp_path, capsys, suffix):
+    path = tmp_path / f"theirs{suffix}"
+    predictions.write(path)
+    evaluate.main(["--predictions", str(path), "--bootstrap", "50", "--out", str(tmp_path / "m.json")])
+    report = json.loads((tmp_path / "m.json").read_text())
+    expected = evaluation_report(
+        predictions, groups_of(predictions), describe_rule("prevalence", "the file"), resamples=50
+    )
+    assert report.pop("predictions") == path.name
+    assert report["mAP"] == pytest.approx(expected["mAP"], rel=1e-6) and set(report) == set(expected)
+    assert "50 resamples of 80 patients" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name a run (--run) or a file of predictions (--predictions), one of them"),
+        (["--run", "x", "--predictions", "y.csv"], "name a run (--run) or a file"),
+        (["--predictions", "gone.npz"], "there is no file gone.npz"),
+        (["--predictions", "p.json"], "p.json ends in '.json', expected .parquet, .csv or .npz"),
+        (["--predictions", "p.csv", "--bootstrap", "-1"], 'Parser key "bootstrap"'),
+    ],
+)
+def test_bad_input_is_one_line(arguments, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        evaluate.main(arguments)
+    assert stop.value.code == 2 and message in capsys.readouterr().err
