@@ -2,5 +2,7 @@
 
 from mlgcn.prediction.diagnostics import Diagnostics, diagnose
 from mlgcn.prediction.predictor import Predictor
+from mlgcn.prediction.pseudo_labels import pseudo_labels
+from mlgcn.prediction.zero_shot import with_labels
 
-__all__ = ["Diagnostics", "Predictor", "diagnose"]
+__all__ = ["Diagnostics", "Predictor", "diagnose", "pseudo_labels", "with_labels"]
