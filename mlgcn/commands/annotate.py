@@ -25,6 +25,8 @@ def main(arguments: Sequence[str]) -> None:
     """The command line of `mlgcn annotate`."""
     options = parse_command(_parser(), arguments)
     with command("mlgcn annotate"):
+        if options.out is not None and Path(options.out).is_dir():
+            raise ValueError(f"--out: {options.out} is a folder, expected a file to write")
         if options.out is None and not options.score:
             raise ValueError("name a file to write with --out, or ask for --score")
         labels = label_set(options.labels)

@@ -8,11 +8,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import RenderableType
 
 from mlgcn.reporting.tables import as_text
-from mlgcn.training import DivergedError, Interrupted, is_main_process
+from mlgcn.stopping import DivergedError, Interrupted, is_main_process
+
+# By name, since importing Lightning takes seconds that most commands have no use for.
+LIGHTNING_ERROR = "MisconfigurationException"
 
 
 def say(what: str | RenderableType) -> None:
@@ -53,7 +55,9 @@ def command(prog: str) -> Iterator[None]:
         # Whoever read the output has seen enough; nothing more can be written, at exit neither.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except (ValueError, OSError, MisconfigurationException) as error:
+    except Exception as error:
+        if not isinstance(error, (ValueError, OSError)) and type(error).__name__ != LIGHTNING_ERROR:
+            raise
         # An error in a loader's worker comes with the worker's traceback; what it was stands in the last line.
         message = str(error).strip().splitlines()[-1] if str(error).startswith("Caught ") else str(error)
         sys.stderr.write(f"{prog}: error: {message}\n")

@@ -14,7 +14,8 @@ from mlgcn.graph import load_graph
 from mlgcn.prediction import Predictor, diagnose
 from mlgcn.prediction.thresholds import choose_thresholds
 from mlgcn.run_directory import RunDirectory
-from mlgcn.training import Interrupted, Tracking, fit, is_main_process
+from mlgcn.stopping import Interrupted, is_main_process
+from mlgcn.training import Tracking, fit
 
 # Lightning starts the other processes of a run with the same command line, which need not name the folder.
 RUN_FOLDER = "MLGCN_RUN_FOLDER"

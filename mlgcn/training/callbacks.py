@@ -10,11 +10,9 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
+from mlgcn.stopping import Interrupted
+
 logger = logging.getLogger(__name__)
-
-
-class Interrupted(Exception):
-    """Training was asked to stop and has saved itself; the message says how to go on."""
 
 
 class SaveOnInterrupt(Callback):

@@ -22,11 +22,8 @@ from mlgcn.losses import MultiExpertLoss
 from mlgcn.metrics import multilabel_report
 from mlgcn.nn import ExpertNetwork
 from mlgcn.seeding import AUGMENTATION, torch_seed
+from mlgcn.stopping import DivergedError
 from mlgcn.training.optimizer import make_optimizer, make_schedule
-
-
-class DivergedError(RuntimeError):
-    """The loss is no longer a number; the message says where."""
 
 
 @dataclass

@@ -15,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from mlgcn.config import Config, config_to_dict
 from mlgcn.run_directory import RunDirectory
+from mlgcn.stopping import is_main_process
 
 SECONDS_BETWEEN_WRITES = 10
 
@@ -122,11 +123,6 @@ class CsvLogger(Logger):
     @rank_zero_only
     def finalize(self, status: str) -> None:
         self.save()
-
-
-def is_main_process() -> bool:
-    """Whether this is the process that writes and speaks; of several, Lightning starts the others with a rank."""
-    return int(getattr(rank_zero_only, "rank", 0) or 0) == 0
 
 
 def _wandb_run(run: RunDirectory, config: Config, mode: str) -> wandb.Run:

@@ -10,7 +10,8 @@ import torch
 from mlgcn.checkpoint import load_model
 from mlgcn.config import config_from_dict, config_to_dict
 from mlgcn.run_directory import RunDirectory
-from mlgcn.training import Interrupted, Tracking, fit
+from mlgcn.stopping import Interrupted
+from mlgcn.training import Tracking, fit
 from mlgcn.training.callbacks import SaveOnInterrupt
 
 
