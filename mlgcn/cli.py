@@ -9,6 +9,7 @@ from mlgcn.suggestions import unknown_name
 # Each is a module of mlgcn.commands, loaded only when asked for.
 COMMANDS = {
     "annotate": "make labels of radiology reports, and score them on Open-i's",
+    "compare": "tell which of several models is better on the same images",
     "describe": "count the parameters and FLOPs of a configuration, part by part",
     "embed": "train or convert label vectors, and show which labels lie close",
     "graph": "inspect which labels stand together, and the label graph made of it",

@@ -94,6 +94,16 @@ def test_labels_are_mapped_onto_a_space_and_views_and_splits_are_picked(tiny_con
     assert again.table.images.split.tolist() == moved.images.split.tolist() and "split.csv" in again.method
 
 
+def test_a_split_of_the_whole_data_set_may_be_given_for_some_of_its_views(tiny_config, hospital, tmp_path):
+    settings = hospital(view=["frontal", "lateral", "unknown"] * 10)
+    whole = build_table(tiny_config(data={**settings, "options": {}})).table
+    save_split(whole, tmp_path / "split.csv")
+    data = {**settings, "options": {}, "views": ["frontal"], "split": str(tmp_path / "split.csv")}
+    frontal = build_table(tiny_config(data=data)).table
+    expected = whole.take((whole.images.view == "frontal").to_numpy())
+    assert len(frontal) == 10 and frontal.images.split.tolist() == expected.images.split.tolist()
+
+
 def config_data(config):
     return {"source": "table", "root": config.data.root, "options": {}, "labels": "nih", "views": config.data.views}
 
@@ -164,9 +174,8 @@ def test_settings_that_contradict_each_other_are_refused(tiny_config, data, mess
 
 def test_a_weight_that_only_one_data_set_has_is_refused(tiny_config, hospital):
     sources = [hospital(), {**hospital("extra"), "name": "extra", "weight": 1}]
-    config = tiny_config(data={"options": {}, "sources": sources})
     with pytest.raises(ValueError, match=r"data.sources: \['table'\] have no weight while others have one"):
-        build_sampler(config, build_table(config).table.split("train"))
+        tiny_config(data={"options": {}, "sources": sources})
 
 
 def test_labels_of_which_none_is_known_elsewhere_are_refused(tiny_config, hospital):

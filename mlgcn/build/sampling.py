@@ -13,7 +13,7 @@ from mlgcn.suggestions import check_known
 def build_sampler(config: Config, train: LabelTable, rank: int = 0, world_size: int = 1) -> PlannedSampler:
     """The sampler of the training images; where data sets have weights, each gets its share of the draws.
 
-    Raises: ValueError on an unknown name, where only some data sets have a weight, or as the sampler does.
+    Raises: ValueError on an unknown name, or as the sampler does.
     """
     check_known(SAMPLERS, [config.sampler.name], "sampler.name")
     stream = int(np.random.SeedSequence([config.run.seed, SAMPLING]).generate_state(1)[0])
@@ -23,6 +23,4 @@ def build_sampler(config: Config, train: LabelTable, rank: int = 0, world_size: 
     given = {name: weight for name, weight in weights.items() if weight is not None}
     if not config.data.sources or not given:
         return sampler(train.certain, draws, stream, rank, world_size)
-    if lacking := [name for name in weights if name not in given]:
-        raise ValueError(f"data.sources: {lacking} have no weight while others have one")
     return MixtureSampler(sampler, train.certain, source_of(train), given, draws, stream, rank, world_size)

@@ -103,7 +103,7 @@ def _divided(table: LabelTable, name: str, config: Config, divide: bool) -> tupl
     use = source.use if source.use != "auto" else "split" if name == first else "train"
     if use == "split":
         if data.split is not None and name == first:
-            table = recorded_split(table, Path(data.split))
+            table = recorded_split(table, Path(data.split), surplus=True)
             check_patients(table, data.leaks)
             return table, f"as given in {data.split}"
         return (

@@ -37,6 +37,7 @@ def command(prog: str) -> Iterator[None]:
     """
     level = logging.INFO if is_main_process() else logging.ERROR
     logging.basicConfig(format="%(message)s", level=level, stream=sys.stdout, force=True)
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # it logs what it raises too
     for noisy in ("lightning", "lightning.pytorch", "gensim", "httpx", "matplotlib"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     warnings.showwarning = lambda message, *_, **__: logging.getLogger("mlgcn").warning("warning: %s", message)

@@ -47,7 +47,7 @@ def _parser() -> ArgumentParser:
     )
     parser.add_argument("--confidence", type=float, default=0.0,
                         help="of pseudo-labels: fill in p only where p or 1 - p is at least this")  # fmt: skip
-    parser.add_argument("--unreadable", choices=["error", "skip"], default="error",
+    parser.add_argument("--data.unreadable", choices=["error", "skip"], default="error",
                         help="of pseudo-labels: what unreadable images do")  # fmt: skip
     return parser
 
@@ -59,13 +59,15 @@ def _check(options: Namespace) -> None:
         raise ValueError("--pseudo-labels takes a data set (--data.source, --data.root) in place of image files")
     if not options.pseudo_labels and (options.data.source or options.data.root or not options.images):
         raise ValueError("name image files, or a data set with --pseudo-labels")
+    if not options.pseudo_labels and (options.confidence or options.data.unreadable != "error"):
+        raise ValueError("--confidence and --data.unreadable have no effect without --pseudo-labels")
 
 
 def _write_pseudo_labels(options: Namespace) -> None:
     table = read_source(options.data.source, options.data.root, **(options.data.options or {}))
     predictor = Predictor.load(options.run)
     filled, number = pseudo_labels(
-        predictor, table, options.confidence, options.batch_size, options.num_workers, options.unreadable == "skip"
+        predictor, table, options.confidence, options.batch_size, options.num_workers, options.data.unreadable == "skip"
     )
     write_label_csv(filled, Path(options.out))
     for message in predictor.unreadable:

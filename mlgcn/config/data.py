@@ -89,7 +89,9 @@ class DataConfig:
     def __post_init__(self) -> None:
         if self.sources and (self.options or self.pseudo_labels is not None):
             raise ValueError("data.sources stands in place of data.options and data.pseudo_labels: give either")
-        self.named_sources()
+        lacking = [name for name, one in self.named_sources().items() if one.weight is None]
+        if 0 < len(lacking) < len(self.sources):
+            raise ValueError(f"data.sources: {lacking} have no weight while others have one")
         if (given := [one.weight for one in self.sources if one.weight is not None]) and not any(given):
             raise ValueError("data.sources: every weight that is given is 0")
         if not self.views:

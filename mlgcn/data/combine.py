@@ -1,5 +1,6 @@
 """Several sources as one table, and values that a source lacks from elsewhere."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from mlgcn.data.sources.table import read_label_csv
 from mlgcn.labels import IMAGE_COLUMNS, VIEWS, LabelTable
 from mlgcn.suggestions import check_known
 
+logger = logging.getLogger(__name__)
+
+# A model's probability is never nearer to 0 or 1: as exactly 0 or 1 it would count as a label that is known.
+LEAST_DOUBT = 1e-6
 # Between a source's name and the identifier that an image has there.
 SEPARATOR = ":"
 
@@ -59,19 +64,32 @@ def fill_unknown(table: LabelTable, values: np.ndarray) -> LabelTable:
     return LabelTable(filled, table.names, **{c: table.images[c].tolist() for c in IMAGE_COLUMNS}, soft=True)
 
 
+def soften(probabilities: np.ndarray) -> np.ndarray:
+    """Probabilities at least LEAST_DOUBT away from 0 and from 1, so that they stay soft labels; NaN stays NaN."""
+    return np.clip(probabilities, LEAST_DOUBT, 1 - LEAST_DOUBT)
+
+
 def fill_from(table: LabelTable, path: Path) -> LabelTable:
     """The table with its unknown values filled from a file that `mlgcn predict --pseudo-labels` wrote, image by image.
 
-    Raises: FileNotFoundError; ValueError if the file lacks an image or a label of the table, or as read_label_csv.
+    What is filled in stays soft. Images that the file lacks, as it does those that could not be read, stay as they are;
+    a warning counts them.
+    Raises: FileNotFoundError; ValueError if the file lacks a label or every image of the table, or as read_label_csv.
     """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
     filled = read_label_csv(path, labels=None, soft=True)
     if missing := [name for name in table.names if name not in filled.names]:
         raise ValueError(f"{path}: lacks the labels {missing}")
     row_of = {image: row for row, image in enumerate(filled.images.image_id)}
-    if lacking := [image for image in table.images.image_id if image not in row_of]:
-        raise ValueError(f"{path}: lacks {len(lacking)} of {len(table)} images, the first {lacking[:3]}")
-    rows = [row_of[image] for image in table.images.image_id]
-    return fill_unknown(table, filled.values[np.ix_(rows, [filled.names.index(name) for name in table.names])])
+    rows = np.array([row_of.get(image, -1) for image in table.images.image_id])
+    if lacking := table.images.image_id[rows < 0].tolist():
+        told = f"lacks {len(lacking)} of {len(table)} images, the first {lacking[:3]}"
+        if len(lacking) == len(table):
+            raise ValueError(f"{path}: {told}; its own are such as {filled.images.image_id[:3].tolist()}")
+        logger.warning("%s: %s; what is unknown of them stays so", path, told)
+    given = filled.values[rows][:, [filled.names.index(name) for name in table.names]]
+    return fill_unknown(table, soften(np.where(rows[:, None] >= 0, given, np.nan)))
 
 
 def of_views(table: LabelTable, wanted: Sequence[str]) -> LabelTable:

@@ -1,19 +1,11 @@
 """Grey values of a DICOM file as a radiologist would see them."""
 
-import struct
 from io import BytesIO
 
 import numpy as np
 import pydicom
 from pydicom.dataset import FileDataset
-from pydicom.errors import InvalidDicomError
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, get_decoder
-
-# What pydicom raises on files that break the standard.
-_BROKEN = (
-    AttributeError, EOFError, IndexError, InvalidDicomError, KeyError, NotImplementedError, OSError, RuntimeError,
-    TypeError, ValueError, struct.error,
-)  # fmt: skip
 
 
 def is_dicom(content: bytes) -> bool:
@@ -30,14 +22,26 @@ def decode_dicom(content: bytes) -> np.ndarray:
         compression; says which packages have one.
     """
     try:
-        dataset = pydicom.dcmread(BytesIO(content))
-        _check(dataset)
-        stored = dataset.pixel_array
-        shown = _windowed(stored, dataset)
-        padding = _padding(stored, dataset)
-    except _BROKEN as error:
-        raise ValueError(f"unreadable DICOM: {error}") from error
+        return _decode(content)
+    except (MemoryError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        # Broad, since a file that breaks the standard may provoke anything: zlib.error, struct.error, classes of
+        # pydicom's own, and in the decoder of RLE a panic of Rust, which is no Exception.
+        raise ValueError(f"unreadable DICOM: {str(error) or type(error).__name__}") from error
+
+
+def _decode(content: bytes) -> np.ndarray:
+    dataset = pydicom.dcmread(BytesIO(content))
+    _check(dataset)
+    stored = dataset.pixel_array
+    if stored.ndim != 2:
+        raise ValueError(f"its values have the shape {list(stored.shape)}, expected [H, W]")
+    shown = _windowed(stored, dataset)
+    padding = _padding(stored, dataset)
     low, high = _range(shown[~padding], dataset)
+    if not np.isfinite([low, high]).all():
+        raise ValueError(f"its values range from {low} to {high}, expected finite ones")
     grey = np.clip((shown - low) * (255 / (high - low)), 0, 255) if high != low else np.zeros_like(shown)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         grey = 255 - grey

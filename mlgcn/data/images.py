@@ -1,10 +1,12 @@
 """Reading one image from disk."""
 
+import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from zlib import crc32
 
 import numpy as np
 import simplejpeg
@@ -126,23 +128,33 @@ def _decode_jpeg(content: bytes, size: int | None) -> Stored:
 
 
 def _decode_png(content: bytes) -> np.ndarray:
-    if _is_animated(content):
-        raise ValueError("an animated PNG, expected one image")
+    _check_chunks(content)
     with _damaged("PNG"):
         image = decode_image(torch.frombuffer(bytearray(content), dtype=torch.uint8), ImageReadMode.GRAY)
     _check_sides(*image.shape[1:])
     return image[0].numpy()
 
 
-def _is_animated(content: bytes) -> bool:
-    """Whether a PNG has the chunk that starts an animation, which stands before the image data."""
-    place = len(_PNG)
+def _check_chunks(content: bytes) -> None:
+    """Raises: ValueError on an animated PNG, or one whose chunks are damaged.
+
+    torchvision 0.29 crashes the process where libpng meets an error in the image data, so their checksums come first.
+    """
+    place, pixels = len(_PNG), False
     while place + 8 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, place)
-        if kind in (b"acTL", b"IDAT"):
-            return bool(kind == b"acTL")
-        place += 12 + length
-    return False
+        end = place + 8 + length
+        if kind == b"acTL" and not pixels:
+            raise ValueError("an animated PNG, expected one image")
+        if kind == b"IEND":
+            return
+        if end + 4 > len(content):
+            raise ValueError(f"truncated or damaged PNG: the file ends within chunk {kind.decode('latin-1')!r}")
+        critical = kind[:1].isupper()  # of the others libpng only warns
+        if critical and crc32(content[place + 4 : end]) != int.from_bytes(content[end : end + 4]):
+            raise ValueError(f"truncated or damaged PNG: wrong checksum of chunk {kind.decode('latin-1')!r}")
+        pixels |= kind == b"IDAT"
+        place = end + 4
 
 
 @contextmanager
@@ -150,7 +162,9 @@ def _damaged(kind: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, RuntimeError) as error:
-        raise ValueError(f"truncated or damaged {kind}: {error}") from error
+        # torchvision's message starts with a function and a line of its source.
+        reason = re.sub(r"^.*\.cpp:\d+, ", "", str(error))
+        raise ValueError(f"truncated or damaged {kind}: {reason}") from error
 
 
 def _check_sides(height: int, width: int) -> None:

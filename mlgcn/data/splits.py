@@ -25,8 +25,10 @@ def complete_split(
 ) -> tuple[LabelTable, str]:
     """The table with every image in train, val or test, and in words how they came there.
 
-    A table without a split is divided by patient. One that has train and test but no val gives up a share of its
-    training patients for it. One that has all three stays as it is.
+    A table without a split, or with training images alone, is divided by patient. One that lacks val or test gives up a
+    share of its training patients for it. Where no label of val or of test is known, as of a challenge's held-out
+    images, nothing can be measured on that part: it is left out, as if the table lacked it. One that has all three
+    stays as it is.
 
     Args:
         fractions: of the patients, for train, val and test; they add up to 1.
@@ -41,18 +43,24 @@ def complete_split(
     if "" in given:
         missing = int((table.images.split == "").sum())
         raise ValueError(f"{missing} of {len(table)} images have no split while others have one")
+    if "train" not in given:
+        raise ValueError(f"the table has the splits {sorted(given)}, expected train among them")
     check_patients(table, leaks)
-    if given == {"train", "test"}:
-        _check_fractions(fractions)
-        share = fractions[1] / (fractions[0] + fractions[1])
-        inner = split_by_patient(table.split("train"), (1 - share, share, 0), seed, by_view)
-        split = table.images.split.copy()
-        split[split == "train"] = inner.images.split.to_numpy()
-        whose = f"{share:.3g} of its training patients{_alike(by_view)}"
-        return table.with_split(split), f"the source's own, val: {whose}, seed {seed}"
-    if given != set(SPLITS):
-        raise ValueError(f"the table has the splits {sorted(given)}, expected train, test and perhaps val")
-    return table, "the source's own"
+    untold = [part for part in SPLITS[1:] if part in given and not table.split(part).known.any()]
+    words = "".join(f"; {part}, of which no label is known, is left out" for part in untold)
+    if untold:
+        table = table.take(~table.images.split.isin(untold).to_numpy())
+    lacking = [part for part in SPLITS[1:] if part not in given or part in untold]
+    if not lacking:
+        return table, "the source's own"
+    _check_fractions(fractions)
+    parts = [share if part == "train" or part in lacking else 0 for part, share in zip(SPLITS, fractions, strict=True)]
+    inner = split_by_patient(table.split("train"), [share / sum(parts) for share in parts], seed, by_view)
+    split = table.images.split.copy()
+    split[split == "train"] = inner.images.split.to_numpy()
+    shares = " and ".join(f"{part}: {fractions[SPLITS.index(part)] / sum(parts):.3g}" for part in lacking)
+    whose = f"of its training patients{_alike(by_view)}"
+    return table.with_split(split), f"the source's own, {shares} {whose}, seed {seed}{words}"
 
 
 def split_by_patient(
@@ -141,19 +149,23 @@ def save_split(table: LabelTable, path: Path) -> None:
     table.images[["image_id", "patient_id", "split"]].to_csv(path, index=False)
 
 
-def recorded_split(table: LabelTable, path: Path) -> LabelTable:
+def recorded_split(table: LabelTable, path: Path, surplus: bool = False) -> LabelTable:
     """The table with the split of a file, so that no later change of data or code moves a patient.
 
     Args:
-        path: as save_split writes it, with a row for every image and no other. Without the column patient_id, as in
-            official lists, no patient is compared. Patients may be in two parts: see check_patients.
-    Raises: FileNotFoundError; ValueError if the table has other images, or other patients for them, if an image
-        repeats, or if a split is none of train, val, test.
+        path: as save_split writes it, with a row for every image. Without the column patient_id, as in official
+            lists, no patient is compared. Patients may be in two parts: see check_patients.
+        surplus: whether the file may have rows of other images, which are left out and counted in the log.
+    Raises: FileNotFoundError; ValueError if the table has images that the file lacks, if unless surplus the file has
+        others, if patients differ, if an image repeats, or if a split is none of train, val, test.
     """
     saved = read_table(path, columns=["image_id", "split"]).set_index("image_id")
     ids = table.images.image_id
     if saved.index.has_duplicates:
         raise ValueError(f"{path}: image {saved.index[saved.index.duplicated()][0]!r} is there more than once")
+    if surplus and (left := ~saved.index.isin(ids)).any():
+        logger.warning("%s: %d of %d rows are of images that the data do not have", path, left.sum(), len(saved))
+        saved = saved[~left]
     for has, lacks, where in ((set(ids), set(saved.index), "the data have"), (set(saved.index), set(ids), "it has")):
         if lone := sorted(has - lacks):
             raise ValueError(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlgcn.data.combine import fill_unknown
+from mlgcn.data.combine import fill_unknown, soften
 from mlgcn.data.ontology import map_labels
 from mlgcn.labels import LabelTable
 from mlgcn.prediction.predictor import Predictor
@@ -18,7 +18,8 @@ def pseudo_labels(
 ) -> tuple[LabelTable, int]:
     """The table, mapped onto the model's labels, with probabilities where it is unknown; and how many were filled in.
 
-    What is known stays as it is. Images that cannot be read are left out, if that is asked for.
+    What is known stays as it is, what is filled in stays soft. Images that cannot be read are left out, if that is
+    asked for.
     Args:
         confidence: only probabilities p are filled in for which p or 1 - p is at least this; 0 fills in all.
     Source: the pseudo-labels of CheXFusion (Kim 2023), which keep the labels that external data have.
@@ -31,5 +32,5 @@ def pseudo_labels(
     row_of = {image: row for row, image in enumerate(table.images.image_id)}
     table = table.take(np.array([row_of[image] for image in predictions.images.image_id]))
     sure = np.maximum(predictions.scores, 1 - predictions.scores) >= confidence
-    filled = fill_unknown(table, np.where(sure, predictions.scores, np.nan))
+    filled = fill_unknown(table, np.where(sure, soften(predictions.scores), np.nan))
     return filled, int(np.isnan(table.values).sum() - np.isnan(filled.values).sum())

@@ -2,20 +2,17 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from mlgcn.labels import check_same_labels, describe_rule, group_labels
 from mlgcn.metrics.compare import correct_together, entries_of, paired_differences
 from mlgcn.metrics.intervals import nest
-from mlgcn.metrics.means import mean_defined
+from mlgcn.metrics.means import mean_defined, nan_for_0
 from mlgcn.metrics.thresholded import UNDEFINED_THRESHOLD
-from mlgcn.predictions import Predictions
+from mlgcn.reporting.paired import Paired, read_paired
 from mlgcn.run_directory import EvaluationFiles, RunDirectory
 from mlgcn.suggestions import check_known
 
@@ -24,37 +21,6 @@ CLUSTERS = {"patient": "patient_id", "study": "study_id", "image": "image_id"}
 RULES = ("prevalence", "rank")
 OWN = "own"
 ENTRY = ("delta", "low", "high", "p", "p_holm", "a", "b")
-
-
-@dataclass(frozen=True)
-class Side:
-    """What one model predicted, once for each seed.
-
-    Attributes:
-        name: as it was asked for.
-        files: of each seed: the predictions file, or the folder of a run or of one of its evaluations.
-        scores: float32 [S, N, C].
-    """
-
-    name: str
-    files: tuple[Path, ...]
-    scores: np.ndarray
-
-
-@dataclass(frozen=True)
-class Paired:
-    """Models on the same images and labels, in the order of the first file.
-
-    Attributes:
-        images: as in Predictions.
-        names: of the labels.
-        targets: float32 [N, C]; what any file knows.
-    """
-
-    images: pd.DataFrame
-    names: tuple[str, ...]
-    targets: np.ndarray
-    sides: tuple[Side, ...]
 
 
 def compare(
@@ -81,8 +47,8 @@ def compare(
             in the images compared. None: as that run has them, else by prevalence.
         threshold: from which score on an image counts as positive; "own": those that each run chose. None: own if every
             side has them, else 0.5.
-    Returns: of two sides {metric: entry, "groups": {group: {metric: entry}}, "per_label": {label: {metric: entry}}, "a",
-        "b", "images", "patients", "cluster", "resamples", "level", "rule", "settings"}, ready for JSON; of more
+    Returns: of two sides {metric: entry, "groups": {group: {metric: entry}}, "per_label": {label: {metric: entry}},
+        "a", "b", "images", "patients", "cluster", "resamples", "level", "rule", "settings"}, ready for JSON; of more
         {"comparisons": [the same for each other side]}.
     Raises: FileNotFoundError, and ValueError as Predictions.read and paired_differences do, on fewer than two sides,
         unknown names, and files that do not have the same images, patients, labels and targets.
@@ -127,112 +93,27 @@ def compare(
     return comparisons[0] if len(comparisons) == 1 else {"comparisons": comparisons}
 
 
-def read_paired(sides: Sequence[str], ids: Sequence[str] = ("patient_id",)) -> Paired:
-    """The predictions of all sides, labels by name and images by image_id, in the order of the first file.
-
-    Args:
-        ids: columns in which all files must agree.
-    Raises: FileNotFoundError; ValueError that names the files and what only one has, on other labels or images, ids or
-        targets.
-    """
-    if len(sides) < 2:
-        raise ValueError(f"{len(sides)} sides to compare ({', '.join(sides)}), expected at least 2")
-    files = [_files(side) for side in sides]
-    first_path = files[0][0]
-    first, told_by = _read(first_path), first_path
-    targets, known = first.targets.copy(), {}
-    read = {first_path: first.scores}
-    for path in (path for of_side in files for path in of_side):
-        if path in read:
-            continue
-        predictions = _aligned(_read(path), path, first, first_path, ids)
-        differ = (predictions.targets != targets) & ~np.isnan(predictions.targets) & ~np.isnan(targets)
-        if differ.any():
-            row, label = np.argwhere(differ)[0]
-            raise ValueError(
-                f"{path}: image {first.images.image_id[row]!r}, label {first.names[label]!r}: target "
-                f"{predictions.targets[row, label]:g}, but {targets[row, label]:g} in the files before it"
-            )
-        targets = np.where(np.isnan(targets), predictions.targets, targets)
-        read[path] = predictions.scores
-    made = (
-        Side(side, of_side, np.stack([read[path] for path in of_side]))
-        for side, of_side in zip(sides, files, strict=True)
-    )
-    return Paired(first.images, first.names, targets, tuple(made))
-
-
-def _files(side: str) -> tuple[Path, ...]:
-    """What a side names: itself, or all that its pattern fits, in order."""
-    if Path(side).exists() or not has_magic(side):
-        return (Path(side),)
-    found = tuple(Path(path) for path in sorted(glob(side, recursive=True)))
-    if not found:
-        raise FileNotFoundError(f"no run or predictions file is named like {side!r}")
-    return found
-
-
-def _read(path: Path) -> Predictions:
-    if not path.exists():
-        raise FileNotFoundError(f"there is no run or predictions file {path}")
-    if not path.is_dir():
-        return Predictions.read(path)
-    file = RunDirectory(path).test.predictions
-    if not file.is_file():
-        raise FileNotFoundError(f"{path} is no run with predictions, it has no {file.name}; evaluate.py writes it")
-    return Predictions.read(file)
-
-
-def _aligned(
-    predictions: Predictions, path: Path, first: Predictions, first_path: Path, ids: Sequence[str]
-) -> Predictions:
-    """The predictions with labels and images in the order of the first file's."""
-    try:
-        predictions = predictions.aligned(first.names)
-    except ValueError as error:
-        raise ValueError(f"{path} beside {first_path}: {error}") from None
-    here, there = pd.Index(predictions.images.image_id), pd.Index(first.images.image_id)
-    order = here.get_indexer(there)
-    if (order < 0).any() or len(here) != len(there):
-        lone = "; ".join(
-            f"{len(only):,} are only in {where}" + (f": {', '.join(only[:3])}" if len(only) else "")
-            for where, only in (
-                (first_path, there[~there.isin(here)]),
-                (path, here[~here.isin(there)]),
-            )
-        )
-        raise ValueError(f"{first_path} and {path} hold other images, expected the same: {lone}")
-    images = predictions.images.iloc[order].reset_index(drop=True)
-    for column in ids:
-        if (differs := images[column] != first.images[column]).any():
-            row = int(differs.to_numpy().argmax())
-            raise ValueError(
-                f"{path}: image {first.images.image_id[row]!r} has {column} {images[column][row]!r}, but "
-                f"{first.images[column][row]!r} in {first_path} (an .npz file without {column} takes its image ids)"
-            )
-    return Predictions(images, first.names, predictions.scores[order], predictions.targets[order])
-
-
 def _groups(paired: Paired, rule: str | None) -> tuple[dict[str, list[str]], str]:
     """Labels by group, and the rule in words with what was counted for it."""
     folder = paired.sides[0].files[0]
     report = _metrics_file(folder)
     if report is not None:
-        labels, own = _labels_of(report, paired.names, "group"), _entry(report, _json(report), "rule")
+        held = _json(report)
+        own, groups = _entry(report, held, "rule"), _entry(report, held, "groups")
         if rule is None or own == describe_rule(rule):
-            groups = list(_entry(report, _json(report), "groups"))
-            return {group: [name for name in paired.names if labels[name] == group] for group in groups}, own
+            group_of = _labels_of(report, paired.names, "group")
+            return {group: [name for name in paired.names if group_of[name] == group] for group in groups}, own
     rule = rule or "prevalence"
     splits = RunDirectory(folder).splits
     if not splits.is_file():
         counted = describe_rule(rule, "the images compared")
         return group_labels(paired.names, mean_defined(paired.targets), rule), counted
-    parts = _entry(splits, _json(splits), "parts")
-    train = _entry(splits, parts, "train")
-    check_same_labels(list(train["positives"]), paired.names)
-    known = np.array([train["known"][name] or np.nan for name in paired.names])
-    positives = np.array([train["positives"][name] for name in paired.names])
-    return group_labels(paired.names, positives / known, rule), describe_rule(rule)
+    train = _entry(splits, _entry(splits, _json(splits), "parts"), "train")
+    positives, known = (
+        np.array([_entry(splits, _entry(splits, train, count), name) for name in paired.names], dtype=np.float64)
+        for count in ("positives", "known")
+    )
+    return group_labels(paired.names, positives / nan_for_0(known), rule), describe_rule(rule)
 
 
 def _thresholds(paired: Paired, threshold: float | str | None) -> tuple[float | str, list[Any]]:
@@ -241,9 +122,10 @@ def _thresholds(paired: Paired, threshold: float | str | None) -> tuple[float | 
         threshold = UNDEFINED_THRESHOLD
         if all(_metrics_file(file) is not None for side in paired.sides for file in side.files):
             threshold = OWN
-    if not isinstance(threshold, str):
+    if threshold != OWN:
+        if isinstance(threshold, str) or not 0 <= threshold <= 1:
+            raise ValueError(f"threshold is {threshold!r}, expected a number in [0, 1] or {OWN!r}")
         return threshold, [threshold] * len(paired.sides)
-    check_known([OWN], [threshold], "threshold")
     return threshold, [np.array([_own(file, paired.names) for file in side.files]) for side in paired.sides]
 
 
@@ -271,11 +153,14 @@ def _labels_of(report: Path, names: Sequence[str], key: str) -> dict[str, Any]:
     return {name: _entry(report, labels[name], key) for name in names}
 
 
-def _json(path: Path) -> Any:
+def _json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
+        held = json.loads(path.read_text())
     except ValueError as error:
         raise ValueError(f"{path}: no JSON: {error}") from None
+    if not isinstance(held, dict):
+        raise ValueError(f"{path}: holds {type(held).__name__}, expected an object with keys")
+    return held
 
 
 def _entry(path: Path, held: Mapping[str, Any], key: str) -> Any:

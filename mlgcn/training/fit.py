@@ -30,6 +30,7 @@ from mlgcn.data.datamodule import ImageDataModule
 from mlgcn.data.samplers import SAMPLERS
 from mlgcn.data.splits import save_split, split_report
 from mlgcn.data.studies import study_table
+from mlgcn.data.transforms import AUGMENTATIONS
 from mlgcn.graph import save_graph
 from mlgcn.labels import LabelTable, describe_rule, label_groups
 from mlgcn.losses import MultiExpertLoss
@@ -50,7 +51,9 @@ def fit(config: Config, run: RunDirectory, tracking: Tracking) -> LabelTable:
     metrics and checkpoints.
     Raises: DivergedError if the loss is no longer finite, Interrupted on Ctrl-C, each after saving; as the parts do.
     """
-    check_known(SAMPLERS, [config.sampler.name], "sampler.name")  # the sampler itself is made after files are written
+    # What is made, or asked for, only after files are written.
+    check_known(SAMPLERS, [config.sampler.name], "sampler.name")
+    check_known(AUGMENTATIONS, [config.data.augmentation], "data.augmentation")
     built = build_table(config, run.split)
     table = built.table
     train = table.split("train")

@@ -1,5 +1,7 @@
 """Several sources in one table, and values from elsewhere."""
 
+import logging
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -72,16 +74,41 @@ def test_a_file_fills_by_image_and_label_name(tmp_path):
     filled = table([[0.2, 1], [0.4, 0]], ["b", "a"], image_id=["y", "x"], soft=True)
     write_label_csv(filled, tmp_path / "pseudo.csv")
     own = table([[NAN, NAN], [0, NAN]], ["a", "b"], image_id=["x", "y"])
-    np.testing.assert_allclose(fill_from(own, tmp_path / "pseudo.csv").values, [[0, 0.4], [0, 0.2]], rtol=1e-6)
+    np.testing.assert_allclose(fill_from(own, tmp_path / "pseudo.csv").values, [[1e-6, 0.4], [0, 0.2]], rtol=1e-6)
 
 
-def test_a_file_that_lacks_an_image_or_a_label_is_refused(tmp_path):
+@given(p=st.sampled_from([0.0, 1e-12, 0.5, 1 - 1e-12, 1.0]))
+def test_what_a_file_fills_in_stays_soft_and_what_is_known_certain(tmp_path_factory, p):
+    path = tmp_path_factory.mktemp("pseudo") / "pseudo.csv"
+    write_label_csv(table([[p, 1]], soft=True), path)
+    filled = fill_from(table([[NAN, 1]]), path)
+    assert filled.known.tolist() == [0, 1] and filled.positives.tolist() == [0, 1]
+    assert filled.values[0, 0] == pytest.approx(p, abs=1.1e-6)
+
+
+def test_images_that_the_file_lacks_stay_unknown_and_are_counted(tmp_path, caplog):
+    path = tmp_path / "pseudo.csv"
+    write_label_csv(table([[0.2], [0.4]], ["a"], image_id=["x", "y"], soft=True), path)
+    with caplog.at_level(logging.WARNING):
+        filled = fill_from(table([[1], [NAN], [NAN]], ["a"], image_id=["w", "z", "x"]), path)
+    np.testing.assert_allclose(filled.values[:, 0], [1, NAN, 0.2], rtol=1e-6)
+    assert "pseudo.csv: lacks 2 of 3 images, the first ['w', 'z']" in caplog.text
+    assert len(caplog.records) == 1
+
+
+def test_a_file_of_pseudo_labels_that_is_not_there_is_named_as_it_was_given(tmp_path):
+    for path in (tmp_path / "nosuch.csv", tmp_path):
+        with pytest.raises(FileNotFoundError, match=rf"^there is no file {path}$"):
+            fill_from(table([[1, NAN]]), path)
+
+
+def test_a_file_that_lacks_every_image_or_a_label_is_refused(tmp_path):
     path = tmp_path / "pseudo.csv"
     write_label_csv(table([[0.2]], ["a"], image_id=["x"], soft=True), path)
     with pytest.raises(ValueError, match=r"pseudo\.csv: lacks the labels \['b'\]"):
         fill_from(table([[1, NAN]], image_id=["x"]), path)
-    with pytest.raises(ValueError, match=r"pseudo\.csv: lacks 1 of 2 images, the first \['z'\]"):
-        fill_from(table([[1], [NAN]], ["a"], image_id=["x", "z"]), path)
+    with pytest.raises(ValueError, match=r"pseudo\.csv: lacks 2 of 2 images, .*; its own are such as \['x'\]"):
+        fill_from(table([[1], [NAN]], ["a"], image_id=["w", "z"]), path)
 
 
 @given(seed=st.integers(0, 2**32 - 1))

@@ -1,13 +1,16 @@
 """DICOM files: what grey values they become, and what is refused by name."""
 
 import io
+import zlib
 
 import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.errors import BytesLengthException
 from pydicom.pixels.decoders import base
 from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
     DigitalXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -213,6 +216,65 @@ def test_a_truncated_file_is_named(tmp_path, syntax):
     for cut in (132, 140, 200, 400, len(content) // 2, len(content) - 600):
         (tmp_path / "cut.dcm").write_bytes(content[:cut])
         assert "unreadable DICOM" in refused(tmp_path / "cut.dcm")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("syntax", [DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless])
+def test_whatever_a_damaged_file_provokes_names_it(tmp_path, syntax):
+    file = io.BytesIO()
+    dicom(stored_values(shape=(16, 16)), syntax=syntax, WindowCenter=2000, WindowWidth=1001,
+          RescaleSlope=1, RescaleIntercept=0).save_as(file, enforce_file_format=True)  # fmt: skip
+    rng, refusals = np.random.default_rng(0), 0
+    for _ in range(300):
+        content = bytearray(file.getvalue())
+        # Behind the mark of DICOM, without which it is no DICOM file.
+        content[rng.integers(132, len(content) - 512 * (not syntax.is_deflated))] ^= 1 << rng.integers(8)
+        (tmp_path / "flipped.dcm").write_bytes(content)
+        try:
+            decode_grey(str(tmp_path / "flipped.dcm"))
+        except UnreadableImageError as error:
+            refusals += str(error).startswith(f"{tmp_path / 'flipped.dcm'}: ")
+    assert refusals > 30
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (zlib.error("incorrect header check"), "unreadable DICOM: incorrect header check"),
+        (BytesLengthException("Expected total bytes to be a multiple of 2"), "unreadable DICOM: Expected total bytes"),
+        (ArithmeticError(), "unreadable DICOM: ArithmeticError"),
+    ],
+)
+def test_errors_of_any_class_that_a_decoder_raises_are_told(tmp_path, monkeypatch, error, message):
+    path = written(tmp_path, dicom(stored_values()))
+    monkeypatch.setattr(pydicom, "dcmread", raising(error))
+    assert message in refused(path)
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_what_is_not_the_files_fault_goes_on_as_it_is(tmp_path, monkeypatch, error):
+    path = written(tmp_path, dicom(stored_values()))
+    monkeypatch.setattr(pydicom, "dcmread", raising(error()))
+    with pytest.raises(error):
+        decode_grey(path)
+
+
+def raising(error):
+    def raises(*_, **__):
+        raise error
+
+    return raises
+
+
+def test_colours_that_claim_to_be_grey_are_refused(tmp_path):
+    dataset = dicom(stored_values(8, shape=(40, 150)), bits=8, SamplesPerPixel=3, Columns=50, PlanarConfiguration=0)
+    assert "unreadable DICOM" in refused(written(tmp_path, dataset))
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR DS")
+def test_values_that_are_not_finite_are_refused(tmp_path):
+    dataset = dicom(stored_values(), RescaleSlope="nan", RescaleIntercept="0")
+    assert "expected finite ones" in refused(written(tmp_path, dataset))
 
 
 def test_where_no_decoder_is_installed_the_packages_that_have_one_are_named(tmp_path, monkeypatch):

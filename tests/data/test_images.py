@@ -222,6 +222,36 @@ def test_a_file_that_is_no_image_is_named(tmp_path, content):
     assert "truncated or " in refused(tmp_path / "text.png")
 
 
+def test_a_damaged_png_tells_the_reason_alone(tmp_path):
+    """Without the check a flipped bit in the image data crashes the process in torchvision."""
+    content = encoded(picture(40, 40), "PNG")
+    data = content.index(b"IDAT")
+    for name, damaged, reason in (
+        ("flipped", content[: data + 50] + bytes([content[data + 50] ^ 4]) + content[data + 51 :],
+         "truncated or damaged PNG: wrong checksum of chunk 'IDAT'"),
+        ("cut", content[: data + 50], "truncated or damaged PNG: the file ends within chunk 'IDAT'"),
+        ("headless", content[:8] + content[data - 4 :], "truncated or damaged PNG: Internal error."),
+    ):  # fmt: skip
+        (tmp_path / name).write_bytes(damaged)
+        assert refused(tmp_path / name) == f"{tmp_path / name}: {reason}"
+
+
+@settings(max_examples=150, deadline=None)
+@given(place=st.integers(8, 10**6), bit=st.integers(0, 7))
+def test_a_flipped_bit_in_a_png_is_named_or_changes_no_pixel(tmp_path_factory, place, bit):
+    image = picture(32, 32)
+    content = bytearray(encoded(image, "PNG"))
+    content[8 + place % (len(content) - 8)] ^= 1 << bit
+    path = tmp_path_factory.mktemp("flip") / "flipped.png"
+    path.write_bytes(content)
+    try:
+        read = read_image(str(path), 32)
+    except UnreadableImageError as error:
+        assert str(error).startswith(f"{path}: truncated or ") and ".cpp" not in str(error)
+    else:
+        np.testing.assert_array_equal(read[0], image)
+
+
 @pytest.mark.parametrize("form", ["GIF", "BMP", "TIFF", "WEBP"])
 def test_another_kind_of_image_is_named(tmp_path, form):
     (tmp_path / "other.png").write_bytes(encoded(picture(40, 40), form))

@@ -1,9 +1,9 @@
 """Preparing a data set: what is written, what is left alone, and how it goes on after an interruption."""
 
 import hashlib
+import json
 import os
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -187,6 +187,7 @@ def test_shards_in_one_folder_are_the_same_as_one_run(tmp_path, table):
     }
     by_id = read_manifest(whole).sort_values("image_id", ignore_index=True)
     pd.testing.assert_frame_equal(read_manifest(parts).sort_values("image_id", ignore_index=True), by_id)
+    assert read_source("table", parts, soft=True).images.image_id.tolist() == readable(table).images.image_id.tolist()
     listed = {name for name in found if name.startswith("unreadable")}
     assert listed == {"unreadable-1-of-2.csv", "unreadable-2-of-2.csv"}
     # One run over the parts' folder finds everything done, and leaves what it would have left alone.
@@ -195,16 +196,43 @@ def test_shards_in_one_folder_are_the_same_as_one_run(tmp_path, table):
 
 
 def test_shards_of_several_machines_are_merged_by_laying_their_folders_together(tmp_path, table):
-    table, merged, whole = readable(table), tmp_path / "merged", tmp_path / "whole"
+    merged, whole = tmp_path / "merged", tmp_path / "whole"
     prepare(table, whole, SMALL)
-    for number in (1, 2, 3):
+    for number in (2, 3, 1):  # both unreadable images are in part 3 and 1
         prepare(table, tmp_path / str(number), SMALL, shard=(number, 3))
         shutil.copytree(tmp_path / str(number), merged, dirs_exist_ok=True)
     found, expected = contents(merged), contents(whole)
-    assert {name: found[name] for name in expected if name != "manifest.csv"} == {
-        name: expected[name] for name in expected if name != "manifest.csv"
+    assert {name: found[name] for name in found if "-of-" not in name} == {
+        name: expected[name] for name in expected if name not in ("manifest.csv", "unreadable.csv")
     }
-    assert set(read_manifest(merged).image_id) == set(table.images.image_id)
+    assert set(read_manifest(merged).image_id) == set(readable(table).images.image_id)
+    one, several = (read_source("table", folder, soft=True) for folder in (whole, merged))
+    assert several.images.image_id.tolist() == readable(table).images.image_id.tolist()
+    np.testing.assert_array_equal(several.values, readable(table).values)
+    np.testing.assert_array_equal(several.values, one.values)
+
+
+def test_the_table_source_counts_what_it_leaves_out_and_only_in_prepared_folders(tmp_path, table, caplog):
+    caplog.set_level("INFO")
+    prepare(table, tmp_path / "out", SMALL)
+    assert len(read_source("table", tmp_path / "out", soft=True)) == 9
+    assert "2 images left out" in caplog.text
+    (tmp_path / "out" / "prepare.json").unlink()
+    assert len(read_source("table", tmp_path / "out", soft=True)) == 11
+
+
+def test_a_part_without_a_readable_image_is_a_part_like_others(tmp_path, table):
+    for number in range(1, 12):
+        prepare(table, tmp_path / "out", SMALL, shard=(number, 11))
+    assert len(read_manifest(tmp_path / "out")) == len(read_source("table", tmp_path / "out", soft=True)) == 9
+
+
+def test_an_image_that_another_division_of_the_work_could_read_is_kept(tmp_path, originals, table):
+    prepare(table, tmp_path / "out", SMALL, shard=(1, 2))  # both unreadable images are in parts of two: 3 in 2, 8 in 1
+    Image.fromarray(read_image("phantom:0:8", 64)[0].numpy()).save(originals / "8.png")
+    prepare(table, tmp_path / "out", SMALL, shard=(3, 3))
+    names = read_source("table", tmp_path / "out", soft=True).images.image_id.tolist()
+    assert table.images.image_id[8] in names and (tmp_path / "out" / "unreadable-1-of-2.csv").exists()
 
 
 def test_several_processes_write_the_same_as_one(tmp_path, table):
@@ -236,6 +264,14 @@ def test_a_folder_of_other_settings_or_of_something_else_is_refused(tmp_path, ta
     prepare(table, tmp_path / "out", SMALL)
     with pytest.raises(ValueError, match=r"was prepared with \{'size': 32.*choose another folder"):
         prepare(table, tmp_path / "out", Settings(64, format="png"))
+    before = contents(tmp_path / "out")
+    others = LabelTable(1 - table.values, table.names, **dict(table.images.items()), soft=True)
+    for other in (others, readable(table)):
+        with pytest.raises(ValueError, match=r"was prepared with \{'labels_sha256': .*choose another folder"):
+            prepare(other, tmp_path / "out", SMALL)
+    with pytest.raises(ValueError, match=r"with \{'source': None\}, not \{'source': 'nih'\}; choose another folder"):
+        prepare(table, tmp_path / "out", SMALL, origin={"source": "nih"})
+    assert contents(tmp_path / "out") == before
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "labels.csv").write_text("mine")
     with pytest.raises(FileExistsError, match="is not empty and was not made by mlgcn prepare"):
@@ -298,14 +334,79 @@ def test_the_command_takes_a_shard_and_names_unreadable_files(tmp_path, capsys):
     (tmp_path / "in").mkdir()
     Image.fromarray(read_image("phantom:0:1", 64)[0].numpy()).save(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "labels.csv").write_text("path,Mass\na.png,1\nb.png,0\n")
-    for shard, said in (("1/2", "1 images written"), ("2/2", "1 unreadable")):
+    for shard, said, then in (
+        ("1/2", "1 images written", "still to do: --shard 2/2\nonce all parts lie in one folder"),
+        ("2/2", "1 unreadable", "\nto train: --data.source table"),
+    ):
         cli.main(["prepare", "table", "--root", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--shard", shard,
                   "--workers", "0"])  # fmt: skip
-        assert said in capsys.readouterr().out
-    assert Path(tmp_path / "out" / "labels.csv").read_text().splitlines()[1:] == [
-        "a.png,images/a.png.jpg,a.png,a.png,unknown,,1"
+        out = capsys.readouterr().out
+        assert said in out and then in out and ("\nto train:" in out) == (shard == "2/2")
+    assert read_source("table", tmp_path / "out").images.path.tolist() == [
+        str(tmp_path / "out" / "images" / "a.png.jpg")
     ]
-    assert read_source("table", tmp_path / "out").images.path[0] == str(tmp_path / "out" / "images" / "a.png.jpg")
+
+
+def test_the_command_records_the_policy_and_writes_labels_as_it_read_them(tmp_path, capsys):
+    (tmp_path / "in.csv").write_text("path,Mass,Edema\nphantom:0:1,1,-1\nphantom:0:2,,0\n")
+
+    def run_with(out, *options):
+        cli.main(["prepare", "table", "--root", str(tmp_path / "in.csv"), "--out", str(tmp_path / out), "--size", "32",
+                  "--workers", "0", *options])  # fmt: skip
+        return capsys.readouterr().out
+
+    said = run_with("plain")
+    assert "as the reader's options made them (uncertain unknown, blank unknown)" in said
+    assert "to train: " in said and "soft" not in said
+    table = read_source("table", tmp_path / "plain", uncertain=0.5)
+    np.testing.assert_array_equal(table.values, [[1, np.nan], [np.nan, 0]])
+    recorded = json.loads((tmp_path / "plain" / "prepare.json").read_text())
+    assert recorded["source"] == "table" and recorded["options"] == {
+        "csv": "labels.csv", "labels": None, "path_column": "path", "uncertain": "unknown", "blank": "unknown",
+        "soft": False,
+    }  # fmt: skip
+    said = run_with("soft", "--options.uncertain", "0.5", "--options.blank", "negative")
+    assert "(uncertain 0.5, blank negative)" in said and "--data.options.soft true" in said.splitlines()[-1]
+    np.testing.assert_array_equal(read_source("table", tmp_path / "soft", soft=True).values, [[1, 0.5], [0, 0]])
+    with pytest.raises(SystemExit):
+        run_with("plain", "--options.uncertain", "0.5")
+    error = capsys.readouterr().err
+    assert "'uncertain': 'unknown'" in error and "choose another folder" in error and error.count("\n") == 1
+
+
+def test_the_command_checks_a_sample_and_writes_nothing(tmp_path, capsys, originals):
+    (originals / "labels.csv").write_text("path,Mass\n" + "".join(f"{number}.png,1\n" for number in range(11)))
+    arguments = ["prepare", "table", "--root", str(originals), "--check"]
+    before = contents(tmp_path)
+    cli.main(arguments)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "3 of 11 images are unreadable or look wrong" and len(lines) == 4
+    assert "3.png: truncated or damaged PNG" in lines[1] and lines[2].startswith(f"  {originals / '4.png'}: inverted")
+    assert "8.png: the file is empty" in lines[3]
+    cli.main([*arguments, "1"])
+    assert "of 1 images" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([*arguments, "--strict"])
+    assert stopped.value.code == 2
+    assert "--strict: 3 of 11 images are unreadable" in capsys.readouterr().err
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--out FOLDER is missing"),
+        (["--check", "--out", "somewhere"], "--out has no effect with --check"),
+        (["--out", "somewhere", "--strict"], "--strict has no effect without --check"),
+        (["--check", "0"], "check"),
+    ],
+)
+def test_options_of_a_check_and_of_the_work_are_not_mixed(tmp_path, capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["prepare", "phantom", *arguments])
+    assert stopped.value.code == 2 and message in capsys.readouterr().err
+    assert not contents(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -298,10 +298,39 @@ def test_images_without_a_split_among_others_that_have_one_are_counted():
         complete_split(some)
 
 
-@pytest.mark.parametrize(("given_split", "listed"), [(["train"], "'train'"), (["train", "val"], "'train', 'val'")])
-def test_a_split_without_train_or_test_is_refused(given_split, listed):
-    with pytest.raises(ValueError, match=rf"the table has the splits \[{listed}\], expected train, test and perhaps"):
-        complete_split(table([1] * 12, split=given_split * (12 // len(given_split))))
+@pytest.mark.parametrize(
+    ("given_split", "parts", "said"),
+    [
+        (["train"], {"train": 84, "val": 12, "test": 24}, "val: 0.1 and test: 0.2 of its training patients"),
+        (["train", "val"], {"train": 47, "val": 60, "test": 13}, "test: 0.222 of its training patients"),
+    ],
+)
+def test_parts_that_a_split_lacks_come_from_its_training_patients(given_split, parts, said):
+    given = table([1] * 120, split=given_split * (120 // len(given_split)))
+    made, method = complete_split(given)
+    counts = Counter(made.images.split)  # to within what stratification by whole patients leaves open
+    assert all(abs(counts[part] - number) <= 4 for part, number in parts.items())
+    assert said in method and "the source's own" in method
+    assert_only_the_split_changed(made, given)
+    kept = given.images.split != "train"
+    assert made.images.split[kept].equals(given.images.split[kept])
+
+
+def test_a_part_of_which_no_label_is_known_is_left_out_and_taken_anew():
+    given = table([1] * 120, split=["train"] * 80 + ["val"] * 20 + ["test"] * 20)
+    values = given.values.copy()
+    values[80:100] = np.nan
+    given = LabelTable(values, given.names, **{column: given.images[column].tolist() for column in given.images})
+    made, method = complete_split(given)
+    counts = Counter(made.images.split)
+    assert counts["test"] == 20 and counts["train"] + counts["val"] == 80 and abs(counts["val"] - 10) <= 3
+    assert method.endswith("; val, of which no label is known, is left out")
+    assert set(made.images.image_id) == {f"i{n}" for n in [*range(80), *range(100, 120)]}
+
+
+def test_a_split_without_training_images_is_refused():
+    with pytest.raises(ValueError, match=r"the table has the splits \['test', 'val'\], expected train among them"):
+        complete_split(table([1] * 12, split=["val", "test"] * 6))
 
 
 # The report
@@ -376,6 +405,19 @@ def test_a_recorded_split_decides_and_other_images_or_patients_are_refused(tmp_p
     moved = LabelTable(table.values, ["A"], image_id=["a", "b", "c"], patient_id=["1", "2", "2"])
     with pytest.raises(ValueError, match="image 'b' belongs to another patient"):
         recorded_split(moved, tmp_path / "split.csv")
+
+
+def test_rows_of_images_that_the_data_lack_may_be_left_out_and_are_counted(tmp_path, caplog):
+    table = LabelTable(np.zeros((3, 1)), ["A"], image_id=["a", "b", "c"], split=["train", "val", "test"])
+    save_split(table, tmp_path / "split.csv")
+    part = table.with_split([""] * 3).take(np.array([2, 0]))
+    with caplog.at_level("WARNING"):
+        given = recorded_split(part, tmp_path / "split.csv", surplus=True)
+    assert given.images.split.tolist() == ["test", "train"]
+    assert "split.csv: 1 of 3 rows are of images that the data do not have" in caplog.text
+    save_split(part.with_split(["train"] * 2), tmp_path / "small.csv")
+    with pytest.raises(ValueError, match=r"small.csv: only one side has \['b'\]; the data have 1 images more"):
+        recorded_split(table, tmp_path / "small.csv", surplus=True)
 
 
 def test_a_split_of_ones_own_needs_no_patients_but_train_val_or_test_for_every_image_once(tmp_path):

@@ -1,5 +1,7 @@
 """A model's probabilities in place of unknown labels."""
 
+from copy import copy
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,20 @@ def test_only_sure_probabilities_are_filled(predictor, table):
     np.testing.assert_array_equal(filled.values[kept], everything.values[kept])
     left = everything.values[~kept]
     assert number == (np.maximum(p, 1 - p) >= bound).sum() and (np.maximum(left, 1 - left) < bound).all() and left.size
+
+
+def test_what_a_model_is_sure_of_does_not_count_as_known(predictor, table, monkeypatch):
+    predict = predictor.predict_table
+
+    def surely(*args):
+        predictions = copy(predict(*args))
+        predictions.scores = np.round(predictions.scores)
+        return predictions
+
+    monkeypatch.setattr(predictor, "predict_table", surely)
+    filled, number = pseudo_labels(predictor, table, confidence=1.0)
+    assert number == 6 * 5 - 6 and filled.known.sum() == 6
+    assert ((filled.values == 0) | (filled.values == 1)).sum() == 6
 
 
 def test_a_confidence_out_of_range_is_refused(predictor, table):

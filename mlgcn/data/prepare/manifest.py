@@ -1,6 +1,8 @@
 """What was prepared from which file: CSV files, one for each part of the work."""
 
 import csv
+import io
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -81,7 +83,8 @@ def read_manifest(folder: Path) -> pd.DataFrame:
     files = [path for path in sorted(folder.glob("manifest*.csv")) if not path.name.endswith(".partial.csv")]
     if not files:
         raise FileNotFoundError(f"{folder}: no file matches manifest*.csv")
-    rows = pd.concat([read_table(path, columns=Entry._fields) for path in files], ignore_index=True)
+    # A part may have found no image readable.
+    rows = pd.concat([read_table(path, Entry._fields, may_be_empty=True) for path in files], ignore_index=True)
     return rows.drop_duplicates("image_id", keep="last", ignore_index=True)
 
 
@@ -91,20 +94,25 @@ def read_entries(folder: Path) -> dict[str, Entry]:
     return {entry.image_id: entry for path in files for entry in _complete_rows(path)}
 
 
-def read_unreadable(folder: Path) -> set[str]:
-    """The images that any part could not read and none has prepared, by image_id."""
-    files = sorted(folder.glob("unreadable*.csv"))
-    listed = {name for path in files for name in read_table(path, columns=Unreadable._fields)["image_id"]}
-    return listed - set(read_entries(folder)) if listed else set()
+def parts_to_do(folder: Path, parts: int) -> list[int]:
+    """The parts whose manifest does not lie in the folder, by number."""
+    return [number for number in range(1, parts + 1) if not PartFiles(folder, number, parts).manifest.is_file()]
 
 
 def write_rows(path: Path, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """Writes a CSV file in one go: under another name first, so that half a file never stands there."""
-    half = path.with_name(f".{path.name}.half")
-    with half.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+    """Writes a CSV file, as write_whole does."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    write_whole(path, file.getvalue())
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file in one go: under another name first, so that half a file never stands there."""
+    # Parts that work at the same time all write labels.csv.
+    half = path.with_name(f".{path.name}.{os.getpid()}.half")
+    half.write_text(text, encoding="utf-8", newline="")
     half.replace(path)
 
 

@@ -1,27 +1,31 @@
 """All images of a table, resized and written by several processes."""
 
 import csv
+import hashlib
+import io
 import json
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from mlgcn.data.images import PHANTOM
-from mlgcn.data.prepare.manifest import Entry, PartFiles, Unreadable, read_entries, read_unreadable, write_rows
+from mlgcn.data.prepare.manifest import Entry, PartFiles, Unreadable, read_entries, write_rows, write_whole
 from mlgcn.data.prepare.one_image import Outcome, Settings, Task, new_path, prepare_image
+from mlgcn.data.sources.prepared import PREPARED
 from mlgcn.labels import IMAGE_COLUMNS, LabelTable
 
-SETTINGS_FILE, LABELS_FILE = "prepare.json", "labels.csv"
+LABELS_FILE = "labels.csv"
 _BATCH = 8  # images that a process is given at a time
 
 
@@ -40,6 +44,7 @@ def prepare(
     folder: Path,
     settings: Settings | None = None,
     *,
+    origin: Mapping[str, Any] | None = None,
     root: Path | None = None,
     workers: int = 0,
     shard: tuple[int, int] = (1, 1),
@@ -47,18 +52,21 @@ def prepare(
 ) -> Report:
     """Resizes the images of a table to squares, once, and writes what trains from them.
 
-    The folder holds images/, named after image_id; manifest.csv (see Entry); labels.csv, which the source "table"
-    reads, without the unreadable images; unreadable.csv where there are such. The originals are only read. What an
-    earlier run has finished, and is unchanged, is not done again.
+    The folder holds images/, named after image_id; prepare.json, which says what was prepared and how; manifest.csv
+    (see Entry); labels.csv with the labels of the table as they are; unreadable.csv where images are unreadable, which
+    the source "table" leaves out when it reads labels.csv. The originals are only read. What an earlier run has
+    finished, and is unchanged, is not done again.
 
     Args:
+        origin: what the table was read from, in plain values; recorded with the settings.
         root: folder of the originals, which `folder` must stand apart from.
         workers: processes beside this one; with 0 this one does the work.
         shard: (i, n) for part i of n, so that n machines share the work. Each part has a manifest of its own; the
             parts' folders laid into one are the same as prepared by one machine.
         progress: told how many images of how many are done.
-    Raises: ValueError on a shard that is none, on a folder that overlaps the originals or holds images of other
-        settings; FileExistsError on one that holds something else; OSError where writing fails.
+    Raises: ValueError on a shard that is none, on a folder that overlaps the originals or was prepared with other
+        settings, from another origin or with other labels; FileExistsError on one that holds something else; OSError
+        where writing fails.
     """
     settings = settings or Settings()
     number, parts = shard
@@ -67,7 +75,9 @@ def prepare(
     if workers < 0:
         raise ValueError(f"workers must be >= 0, got {workers}")
     _check_apart(table, folder, root)
-    _claim(folder, settings)
+    labels = _labels_csv(table, settings)
+    digest = hashlib.sha256(labels.encode()).hexdigest()
+    _claim(folder, {**settings.as_dict(), **(origin or {}), "labels_sha256": digest})
     files = PartFiles(folder, number, parts)
     known = read_entries(folder)
     images = table.images.iloc[number - 1 :: parts]
@@ -80,7 +90,7 @@ def prepare(
             progress(len(results), len(tasks))
     ordered = [results[task.image_id] for task in tasks]
     report.unreadable = [result for result in ordered if isinstance(result, Unreadable)]
-    _finish(table, files, settings, [result for result in ordered if isinstance(result, Entry)], report.unreadable)
+    _finish(files, labels, [result for result in ordered if isinstance(result, Entry)], report.unreadable)
     return report
 
 
@@ -97,20 +107,23 @@ def _check_apart(table: LabelTable, folder: Path, root: Path | None) -> None:
             raise ValueError(f"{folder}: holds the original {path}; choose a folder apart from the originals")
 
 
-def _claim(folder: Path, settings: Settings) -> None:
-    """Makes the folder, or makes sure that it is one of these settings."""
-    file = folder / SETTINGS_FILE
+def _claim(folder: Path, what: Mapping[str, Any]) -> None:
+    """Makes the folder, or makes sure that it is one of the same settings, origin and labels."""
+    file = folder / PREPARED
+    # As JSON gives it back: a tuple as a list.
+    expected = json.loads(json.dumps(what, default=str))
     folder.mkdir(parents=True, exist_ok=True)
     if not file.is_file():
         # Hidden files may be those of another part that claims the folder right now.
         if any(not path.name.startswith(".") for path in folder.iterdir() if path != file):
             raise FileExistsError(f"{folder} is not empty and was not made by mlgcn prepare; choose another folder")
-        half = folder / f".{SETTINGS_FILE}.{os.getpid()}"
-        half.write_text(json.dumps(settings.as_dict(), indent=1) + "\n")
+        half = folder / f".{PREPARED}.{os.getpid()}"
+        half.write_text(json.dumps(expected, indent=1) + "\n")
         half.replace(file)
     found = json.loads(file.read_text())
-    if found != settings.as_dict():
-        raise ValueError(f"{folder}: was prepared with {found}, not {settings.as_dict()}; choose another folder")
+    if differ := [key for key in {**found, **expected} if found.get(key) != expected.get(key)]:
+        then, now = ({key: one.get(key) for key in differ} for one in (found, expected))
+        raise ValueError(f"{folder}: was prepared with {then}, not {now}; choose another folder")
 
 
 def _outcomes(tasks: list[Task], folder: Path, settings: Settings, workers: int) -> Iterator[Outcome]:
@@ -170,9 +183,7 @@ def _count(outcome: Outcome, report: Report) -> None:
         report.ranges[outcome.result.range.split(":")[0]] += 1
 
 
-def _finish(
-    table: LabelTable, files: PartFiles, settings: Settings, entries: list[Entry], unreadable: list[Unreadable]
-) -> None:
+def _finish(files: PartFiles, labels: str, entries: list[Entry], unreadable: list[Unreadable]) -> None:
     """Writes manifest, list and labels, and removes what they replace."""
     write_rows(files.manifest, Entry._fields, entries)
     files.journal.unlink()
@@ -183,25 +194,20 @@ def _finish(
     if files.parts == 1:
         for path in files.others():
             path.unlink()
-    # Another part may list an image while this one writes.
-    left_out = None
-    while (listed := read_unreadable(files.folder)) != left_out:
-        left_out = listed
-        _write_labels(table, files.folder / LABELS_FILE, settings, left_out)
+    write_whole(files.folder / LABELS_FILE, labels)
 
 
-def _write_labels(table: LabelTable, file: Path, settings: Settings, left_out: set[str]) -> None:
+def _labels_csv(table: LabelTable, settings: Settings) -> str:
     """The table as the source "table" reads it: unknown labels blank, soft ones with all their digits."""
+    distinct, place = np.unique(table.values, return_inverse=True)
+    texts = np.array([_label_text(value) for value in distinct], dtype=object)[place].reshape(table.values.shape)
     images = table.images.assign(path=[new_path(name, settings) for name in table.images.image_id])
-    write_rows(
-        file,
-        [*IMAGE_COLUMNS, *table.names],
-        (
-            [*image, *map(_label_text, values)]
-            for image, values in zip(images[list(IMAGE_COLUMNS)].itertuples(index=False), table.values, strict=True)
-            if image.image_id not in left_out
-        ),
-    )
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([*IMAGE_COLUMNS, *table.names])
+    for image, labels in zip(images[list(IMAGE_COLUMNS)].itertuples(index=False), texts, strict=True):
+        writer.writerow([*image, *labels])
+    return file.getvalue()
 
 
 def _label_text(value: np.float32) -> str:

@@ -1,5 +1,7 @@
 """CheXpert."""
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +21,8 @@ DETAILS = ("Sex", "Age", "Frontal/Lateral", "AP/PA")
 TABLES = ("train", "valid", "test", "test_labels")
 # The labels of the test set as they were released later, one row a study.
 STUDIES = "groundtruth"
+# The folders of the full release as downloaded, such as "CheXpert-v1.0 batch 2 (train 1)".
+BATCHES = "CheXpert-v1.0 batch *"
 SPLIT_OF = {"train": "train", "valid": "val", "val": "val", "test": "test"}
 RELEASE = r"(?:(?P<release>CheXpert-v1\.0[^/]*)/)?"
 STUDY = RELEASE + r"(?P<study>(?P<part>train|valid|val|test)/(?P<patient>patient\d+)/study\d+)"
@@ -48,22 +52,24 @@ def read_chexpert(
     Reads those of `train.csv`, `valid.csv`, `test.csv` (or `test_labels.csv`) and `groundtruth.csv` that are there,
     plain or gz. groundtruth.csv labels the studies of the test set; where no table names their images, these are those
     that stand in the study's folder, or else view1_frontal.jpg. A test table without labels leaves them unknown. An
-    image is identified by its path in the release.
+    image is identified by its path in the release. Images are also found in the batches that the full release comes
+    in, which hold the patients themselves, or valid/.
 
     Args:
-        root: the folder of the tables, such as CheXpert-v1.0-small, or the folder around it.
+        root: the folder of the tables, such as CheXpert-v1.0-small or "CheXpert-v1.0 batch 1 (validate & csv)", or the
+            folder around it.
         images: the folder that holds train/, valid/ and test/, or the one around it; by default that of the tables.
         uncertain, blank: what -1 and blank mean: "positive", "negative", "unknown" or a soft value in [0, 1].
     Raises: FileNotFoundError without a table; ValueError on missing or other columns, on a path, view or label value
         that is not CheXpert's (line and column named), on images that repeat, or where two tables disagree.
     """
     folder = _folder(root)
-    base = Path(images) if images else folder
+    tree = Tree(Path(images) if images else folder)
     policy = Policy(uncertain, blank)
     files = [file for name in TABLES if (file := optional_file(folder, *csv_names(name)))]
     parts = [_read_images(file, policy) for file in files]
     if studies := optional_file(folder, *csv_names(STUDIES)):
-        parts = _with_studies(parts, studies, policy, base)
+        parts = _with_studies(parts, studies, policy, tree)
     rows = pd.concat([part.images for part in parts], ignore_index=True)
     ids = rows.study + "/" + rows.image
     try:
@@ -71,7 +77,7 @@ def read_chexpert(
             np.concatenate([part.values for part in parts]),
             LABELS,
             image_id=ids,
-            path=_paths(base, rows.release, ids),
+            path=tree.paths(rows.release, ids),
             patient_id=rows.patient,
             study_id=rows.study,
             view=rows["view"],
@@ -114,7 +120,7 @@ def _read_images(file: Path, policy: Policy) -> Part:
     return Part(told, *label_values(file, rows, LABELS, uncertain=policy.uncertain, blank=policy.blank))
 
 
-def _with_studies(parts: list[Part], file: Path, policy: Policy, base: Path) -> list[Part]:
+def _with_studies(parts: list[Part], file: Path, policy: Policy, tree: "Tree") -> list[Part]:
     """The parts with the labels of the test set's studies, and with its images where no table has named them."""
     rows = read_table(file, columns=["Study", *LABELS])
     check_columns(file, rows, ["Study", *LABELS])
@@ -134,7 +140,7 @@ def _with_studies(parts: list[Part], file: Path, policy: Policy, base: Path) -> 
         known[here] = np.where(np.isnan(known[here]), given, known[here])
         completed.append(Part(images, known, part_soft or soft))
     missing = ~told.study.isin(seen).to_numpy()
-    pictured = [_images_in(base, study) for _, study in told[missing].iterrows()]
+    pictured = [_images_in(tree, study) for _, study in told[missing].iterrows()]
     rest = pd.DataFrame([image for images in pictured for image in images], columns=[*told, "image", "view"])
     again = np.repeat(np.flatnonzero(missing), [len(images) for images in pictured])
     return [*completed, Part(rest, values[again], soft)]
@@ -150,9 +156,9 @@ def _check_agreement(file: Path, images: pd.DataFrame, known: np.ndarray, given:
         )
 
 
-def _images_in(base: Path, study: pd.Series) -> list[dict[str, str]]:
+def _images_in(tree: "Tree", study: pd.Series) -> list[dict[str, str]]:
     """The images of a study that no table names."""
-    folder = Path(_paths(base, [study.release], [study.study])[0])
+    folder = Path(tree.paths([study.release], [study.study])[0])
     names = [path.name for path in sorted(folder.glob("view*"))] or ["view1_frontal.jpg"]
     return [{**study, "image": name, "view": "lateral" if "lateral" in name else "frontal"} for name in names]
 
@@ -168,9 +174,46 @@ def _parsed(file: Path, paths: pd.Series, pattern: str, expected: str) -> pd.Dat
     return parsed.fillna("")
 
 
-def _paths(base: Path, releases: pd.Series | list[str], inner: pd.Series | list[str]) -> list[str]:
-    """Where the images stand: in the folder, or in the release's own folder in it."""
-    inside = {release: release != "" and (base / release).is_dir() for release in set(releases)}
-    return [
-        str((base / release if inside[release] else base) / path) for release, path in zip(releases, inner, strict=True)
-    ]
+class Tree:
+    """Where the images stand: in the folder, in the release's own folder in it, or in the batches of the download.
+
+    Every folder is listed once, not once an image.
+    Args:
+        base: the folder, the one around the release or the batches, or a batch, beside which the others stand.
+    """
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        own = base if base.name else base.absolute()
+        around = own.parent if own.match(BATCHES) else base
+        # By the name of a patient's folder, or of valid/ and its like, the batch that holds it.
+        self.batch_of = {name: batch for batch in sorted(around.glob(BATCHES)) for name in _folders(batch)}
+        self.folders_of: dict[Path, set[str]] = {}
+
+    def paths(self, releases: Iterable[str], inner: Iterable[str]) -> list[str]:
+        """The paths of images or studies, such as train/patient00001/study1, of these releases."""
+        releases = list(releases)
+        base_of = {
+            release: self.base / release if release and (self.base / release).is_dir() else self.base
+            for release in set(releases)
+        }
+        for base in set(base_of.values()) - set(self.folders_of):
+            self.folders_of[base] = _folders(base)
+        return [self._path(base_of[release], path) for release, path in zip(releases, inner, strict=True)]
+
+    def _path(self, base: Path, path: str) -> str:
+        part, patient, rest = path.split("/", 2)
+        if part not in self.folders_of[base]:
+            if part in self.batch_of:
+                return f"{self.batch_of[part]}/{path}"
+            if patient in self.batch_of:
+                return f"{self.batch_of[patient]}/{patient}/{rest}"
+        return f"{base}/{path}"
+
+
+def _folders(folder: Path) -> set[str]:
+    """The names of the folders in a folder; none if that is not there."""
+    if not folder.is_dir():
+        return set()
+    with os.scandir(folder) as entries:
+        return {entry.name for entry in entries if entry.is_dir()}

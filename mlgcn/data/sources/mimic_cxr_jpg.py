@@ -1,5 +1,6 @@
-"""MIMIC-CXR-JPG with the labels of CheXpert's or NegBio's labeller."""
+"""MIMIC-CXR-JPG with the labels of CheXpert's or NegBio's labeller, or of a radiologist."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -7,10 +8,12 @@ import numpy as np
 import pandas as pd
 
 from mlgcn.data.sources.columns import check_columns
-from mlgcn.data.sources.files import csv_names, find_file, read_table
+from mlgcn.data.sources.files import csv_names, expect_columns, find_file, read_table
 from mlgcn.data.sources.mimic import ID_COLUMNS, VIEW_COLUMNS, bare, mimic_images
 from mlgcn.data.sources.values import label_values
 from mlgcn.labels import LabelTable
+
+logger = logging.getLogger(__name__)
 
 LABELS = (
     "Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Enlarged Cardiomediastinum", "Fracture", "Lung Lesion",
@@ -20,14 +23,17 @@ DETAILS = (
     "PerformedProcedureStepDescription", "Rows", "Columns", "StudyDate", "StudyTime",
     "ProcedureCodeSequence_CodeMeaning", "PatientOrientationCodeSequence_CodeMeaning",
 )  # fmt: skip
-LABELERS = ("chexpert", "negbio")
+# The table of each labeller; that of the radiologist came with version 2.1.0, which left the other names as they were.
+LABELERS = {"chexpert": "chexpert", "negbio": "negbio", "radiologist": "test-set-labeled"}
+VERSIONS = ("2.0.0", "2.1.0")
+SPELLING = {"Airspace Opacity": "Lung Opacity"}  # the radiologist's, and the labellers'
 SPLIT_OF = {"train": "train", "validate": "val", "test": "test"}
 
 
 def read_mimic_cxr_jpg(
     root: Path,
     *,
-    labeler: str = "chexpert",
+    labeler: str | None = None,
     labels: str | None = None,
     images: str | None = None,
     uncertain: str | float = "unknown",
@@ -35,26 +41,30 @@ def read_mimic_cxr_jpg(
 ) -> LabelTable:
     """MIMIC-CXR-JPG (Johnson et al. 2019): 377,110 images with the 14 labels of their study, and the official split.
 
-    Reads `mimic-cxr-2.0.0-metadata.csv`, `-split.csv` and the table of one labeller, plain or gz; validate becomes the
-    split val. A blank means that the report does not mention the finding. The labels of an image whose study is not in
-    the labeller's table are unknown. Patients and studies are bare digits.
+    Reads `mimic-cxr-2.0.0-metadata.csv`, `-split.csv` and the table of one labeller, plain or gz (or those named
+    2.1.0); validate becomes the split val. A blank means that the report does not mention the finding. The labels of an
+    image whose study is not in the labeller's table are unknown; a warning counts such studies. Patients and studies
+    are bare digits.
 
     Args:
-        labeler: whose labels: chexpert or negbio; the other's table is not read.
+        labeler: whose labels: chexpert (by default), negbio, or radiologist for `mimic-cxr-2.1.0-test-set-labeled.csv`,
+            which has some studies of the test set only; the tables of the others are not read.
         labels: a CSV file with a row a study and a column a label in place of a labeller's table, such as
             `mlgcn annotate` writes of the reports.
         images: the folder with `files`, by default that of the tables.
         uncertain, blank: what -1 and blank mean: "positive", "negative", "unknown" or a soft value in [0, 1].
-    Raises: FileNotFoundError without one of the three tables; ValueError on another labeller, on missing or unexpected
-        columns, on other label values (line and column named), on images or studies that repeat, or on images that the
-        split does not cover.
+    Raises: FileNotFoundError without one of the three tables; ValueError on another labeller, or one beside labels, on
+        missing or unexpected columns, on other label values (line and column named), on images or studies that repeat,
+        on images that the split does not cover, or on labels of none of the studies.
     """
-    if labeler not in LABELERS:
+    if labeler is not None and labels is not None:
+        raise ValueError(f"labels {labels!r} stand in place of the labeler's, which is {labeler!r}: give either")
+    if labeler is not None and labeler not in LABELERS:
         raise ValueError(f"labeler is {labeler!r}, expected one of {list(LABELERS)}")
     file, rows = _table(root, "metadata", [*ID_COLUMNS, *VIEW_COLUMNS], DETAILS)
     table = mimic_images(file, rows, Path(images) if images else root)
     if labels is None:
-        source, rows = _table(root, labeler, ["subject_id", "study_id", *LABELS])
+        source, rows = _labelled(root, labeler or "chexpert")
         names = list(LABELS)
     else:
         source, rows = Path(labels), read_table(Path(labels), columns=["study_id"])
@@ -62,7 +72,9 @@ def read_mimic_cxr_jpg(
         if not names:
             raise ValueError(f"{source}: has no label column beside {list(rows)}")
     values, soft = label_values(source, rows, names, uncertain=uncertain, blank=blank)
-    place = _index(source, bare(rows["study_id"], "s"), "study_id").get_indexer(pd.Index(table["study_id"]))
+    studies = _index(source, bare(rows["study_id"], "s"), "study_id")
+    place = studies.get_indexer(pd.Index(table["study_id"]))
+    _expect_studies(source, studies, table["study_id"], place < 0)
     values = np.where(place[:, None] >= 0, values[place], np.float32(np.nan))
     split = _splits(root, table["image_id"])
     try:
@@ -74,10 +86,37 @@ def read_mimic_cxr_jpg(
 
 def _table(root: Path, kind: str, columns: Sequence[str], others: Sequence[str] = ()) -> tuple[Path, pd.DataFrame]:
     """One of the tables, and where it stands; it must have the columns and may have the others."""
-    file = find_file(root, *csv_names(f"mimic-cxr-2.0.0-{kind}"))
+    file = _file(root, kind)
     rows = read_table(file, columns=columns)
     check_columns(file, rows, [*columns, *others])
     return file, rows
+
+
+def _file(root: Path, kind: str) -> Path:
+    return find_file(root, *(name for version in VERSIONS for name in csv_names(f"mimic-cxr-{version}-{kind}")))
+
+
+def _labelled(root: Path, labeler: str) -> tuple[Path, pd.DataFrame]:
+    """The table of a labeller, and where it stands."""
+    if labeler != "radiologist":
+        return _table(root, LABELERS[labeler], ["subject_id", "study_id", *LABELS])
+    file = _file(root, LABELERS[labeler])
+    rows = read_table(file, columns=["study_id"])
+    rows = rows.rename(columns={other: label for other, label in SPELLING.items() if label not in rows})
+    expect_columns(file, rows, LABELS)
+    check_columns(file, rows, ["subject_id", "study_id", *LABELS])
+    return file, rows
+
+
+def _expect_studies(file: Path, labelled: pd.Index, studies: pd.Series, lacking: np.ndarray) -> None:
+    """Logs how many studies have no labels. Raises: ValueError if none has."""
+    if lacking.all():
+        raise ValueError(
+            f"{file}: has no study of the metadata; its own are such as {labelled[:3].tolist()}, theirs such as "
+            f"{studies.drop_duplicates()[:3].tolist()}"
+        )
+    if count := studies[lacking].nunique():
+        logger.warning("%s: lacks %d of %d studies, whose labels are unknown", file, count, studies.nunique())
 
 
 def _splits(root: Path, names: pd.Series) -> list[str]:

@@ -27,14 +27,15 @@ DETAILS = (
 def read_nih(root: Path, *, no_finding: bool = False, images: str | None = None) -> LabelTable:
     """NIH ChestX-ray14 (Wang et al. 2017): every image is labelled for all 14 findings, so none is unknown.
 
-    Reads `Data_Entry_2017*.csv` (plain or gz) and, where both are there, the official patient-disjoint lists
-    `train_val_list.txt` and `test_list.txt`. Images stand in `images/` or in `images_001/images/` and so on.
+    Reads `Data_Entry_2017*.csv` (plain or gz) and, where they are there, the official patient-disjoint lists
+    `train_val_list.txt` and `test_list.txt`, both or neither. Images stand in `images/` or in `images_001/images/`
+    and so on.
 
     Args:
         no_finding: make "No Finding" a label of its own, the 15th.
         images: the folder that holds images/ or images_001/ and so on, or the images themselves; by default the root.
     Raises: FileNotFoundError without the table; ValueError on missing or other columns, on unexpected findings or
-        views, or on lists that do not cover the table.
+        views, on one list without the other, on an image in both, or on lists that do not cover the table.
     """
     csv = find_file(root, *csv_names("Data_Entry_2017*"))
     rows = read_table(csv, columns=COLUMNS)
@@ -80,9 +81,15 @@ def _paths(folder: Path, names: pd.Series, inside: bool) -> list[str]:
 
 def _official_split(root: Path, names: pd.Series) -> list[str] | str:
     lists = {"train": root / "train_val_list.txt", "test": root / "test_list.txt"}
-    if not all(path.is_file() for path in lists.values()):
+    absent = [path.name for path in lists.values() if not path.is_file()]
+    if len(absent) == len(lists):
         return ""
-    split_of = {name: split for split, path in lists.items() for name in path.read_text().split()}
+    if absent:
+        raise ValueError(f"{root}: lacks {absent[0]}, the other of the two official lists; expected both or neither")
+    listed = {split: path.read_text().split() for split, path in lists.items()}
+    if both := sorted(set(listed["train"]) & set(listed["test"])):
+        raise ValueError(f"{root}: {len(both)} images are in both official lists, the first {both[:3]}")
+    split_of = {name: split for split, images in listed.items() for name in images}
     if missing := [name for name in names if name not in split_of]:
         raise ValueError(f"{root}: {len(missing)} images are in neither official list, the first {missing[:3]}")
     return [split_of[name] for name in names]

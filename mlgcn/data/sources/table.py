@@ -7,8 +7,16 @@ import pandas as pd
 
 from mlgcn.data.images import PHANTOM
 from mlgcn.data.sources.files import read_table
-from mlgcn.data.sources.values import label_values
-from mlgcn.labels import IMAGE_COLUMNS, LabelTable
+from mlgcn.data.sources.prepared import without_unreadable
+from mlgcn.data.sources.values import label_values, meaning
+from mlgcn.data.views import VIEW_OF, views
+from mlgcn.labels import IMAGE_COLUMNS, SPLITS, VIEWS, LabelTable
+
+# What others call the splits, in lower case: told in an error, never guessed.
+SPLIT_NAMES = {
+    "training": "train", "valid": "val", "validate": "val", "validation": "val", "dev": "val", "development": "val",
+    "testing": "test",
+}  # fmt: skip
 
 
 def read_label_csv(
@@ -25,7 +33,7 @@ def read_label_csv(
     """Any CSV or Parquet file with a column of image paths and one column a label: 1, 0, -1 (uncertain) or blank.
 
     Columns named image_id, patient_id, study_id, view and split are used where they are there. Without image_id the
-    path is the identifier.
+    path is the identifier. A view is frontal, lateral, unknown, blank, or a code such as PA.
 
     Args:
         root: the file, or the folder that holds it.
@@ -35,9 +43,11 @@ def read_label_csv(
         images: the folder of the images; by default that of the file.
         uncertain, blank: what -1 and blank mean: "positive", "negative", "unknown" or a soft value in [0, 1].
         soft: whether label columns may hold any number from 0 to 1, as `mlgcn predict --pseudo-labels` writes them.
-    Raises: FileNotFoundError without the file; ValueError on missing columns, on other values in a label column
-        (line and column named), on an unknown policy, or as LabelTable does.
+    Raises: FileNotFoundError without the file; ValueError on missing columns, on other values in a label column, on a
+        blank path or identifier, an image that repeats, another view or split (line and column named), on an unknown
+        policy, or as LabelTable does.
     """
+    meaning("uncertain", uncertain), meaning("blank", blank)  # so that the hint below follows labels alone
     file = root if root.is_file() else root / csv
     rows = read_table(file, columns=[path_column, *(labels or [])])
     folder = file.parent if images is None else Path(images)
@@ -50,20 +60,50 @@ def read_label_csv(
     except ValueError as error:
         hint = "; where other columns than labels are in the file, name the labels (--data.options.labels)"
         raise ValueError(f"{error}{'' if labels else hint}") from error
-    columns = {name: rows[name] for name in ("patient_id", "study_id", "view", "split") if name in rows}
-    if "view" in columns:
-        columns["view"] = columns["view"].replace("", "unknown")
+    name_column = "image_id" if "image_id" in rows else path_column
+    _check_images(file, rows, path_column, name_column)
+    columns: dict[str, Sequence[str]] = {
+        name: rows[name].tolist() for name in ("patient_id", "study_id", "split") if name in rows
+    }
+    if "view" in rows:
+        columns["view"] = views(rows["view"])
     try:
-        return LabelTable(
+        table = LabelTable(
             values,
             chosen,
-            image_id=rows["image_id"] if "image_id" in rows else rows[path_column],
+            image_id=rows[name_column],
             path=[path if path.startswith(PHANTOM) else str(folder / path) for path in rows[path_column]],
             **columns,
             soft=soft,
         )
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
+    return without_unreadable(table, file.parent)
+
+
+def _check_images(file: Path, rows: pd.DataFrame, path_column: str, name_column: str) -> None:
+    """Raises ValueError that names file, line and column of what cannot describe an image."""
+    for column in (path_column, "image_id", "patient_id", "study_id"):
+        if column in rows and (blank := (rows[column].str.strip() == "").to_numpy()).any():
+            raise ValueError(f"{file}: column {column!r} is blank in line {int(blank.argmax()) + 2}")
+    names = rows[name_column]
+    if (repeated := names.duplicated().to_numpy()).any():
+        again = int(repeated.argmax())
+        first = int((names == names.iloc[again]).to_numpy().argmax())
+        raise ValueError(f"{file}: image ids repeat: {names.iloc[again]!r} stands in lines {first + 2} and {again + 2}")
+    if "view" in rows and (wrong := ~rows["view"].str.strip().str.lower().isin(list(VIEW_OF)).to_numpy()).any():
+        raise ValueError(
+            f"{file}: column 'view' holds {rows['view'][wrong].iloc[0]!r} in line {int(wrong.argmax()) + 2}, "
+            f"expected one of {list(VIEWS)}, blank or a view code such as PA, AP or LL"
+        )
+    if "split" in rows and (wrong := ~rows["split"].isin(["", *SPLITS]).to_numpy()).any():
+        split = rows["split"][wrong].iloc[0]
+        name = split.strip().lower()
+        meant = name if name in SPLITS else SPLIT_NAMES.get(name)
+        raise ValueError(
+            f"{file}: column 'split' holds {split!r} in line {int(wrong.argmax()) + 2}, expected one of "
+            f"{list(SPLITS)} or blank{f'; did you mean {meant!r}?' if meant else ''}"
+        )
 
 
 def write_label_csv(table: LabelTable, file: Path) -> None:

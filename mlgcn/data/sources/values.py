@@ -20,8 +20,8 @@ def meaning(name: str, policy: str | float) -> float:
     if isinstance(policy, str) and policy in MEANINGS:
         return MEANINGS[policy]
     try:
-        value = float(policy)
-    except ValueError:
+        value = np.nan if isinstance(policy, bool) else float(policy)  # YAML reads a bare no as False
+    except (TypeError, ValueError):
         value = np.nan
     if not 0 <= value <= 1:
         raise ValueError(f"{name} is {policy!r}, expected one of {list(MEANINGS)} or a number in [0, 1]")

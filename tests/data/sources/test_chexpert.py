@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -121,6 +122,51 @@ def test_images_stand_in_the_folder_given_or_in_the_release_in_it(tmp_path):
     assert read_chexpert(root, images=str(elsewhere)).images.path[0] == str(elsewhere / TRAIN[0][0])
     (elsewhere / SMALL).mkdir(parents=True)
     assert read_chexpert(root, images=str(elsewhere)).images.path[0] == str(elsewhere / SMALL / TRAIN[0][0])
+
+
+BATCH = "CheXpert-v1.0 batch {}"
+
+
+def batches(folder):
+    """The full release as downloaded: patients in the batches of training images, valid/ beside the tables."""
+    names = [BATCH.format(end) for end in ("1 (validate & csv)", "2 (train 1)", "3 (train 2)")]
+    full = "CheXpert-v1.0"
+    root = written(folder / names[0], train=table(TRAIN, full), valid=table(VALID, full))
+    paths = [
+        folder / names[1] / TRAIN[0][0].removeprefix("train/"),
+        folder / names[2] / TRAIN[1][0].removeprefix("train/"),
+        folder / names[2] / TRAIN[2][0].removeprefix("train/"),
+        root / VALID[0][0],
+    ]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return root, [str(path) for path in paths]
+
+
+def test_the_full_release_is_read_as_it_was_downloaded_in_batches(tmp_path, monkeypatch):
+    first, paths = batches(tmp_path)
+    for root in (tmp_path, first):
+        read = read_chexpert(root)
+        assert read.images.path.tolist() == paths
+        assert read.images.image_id.tolist() == [path for path, _, _ in (*TRAIN, *VALID)]
+        assert read.images.split.tolist() == ["train"] * 3 + ["val"]
+    tables = written(tmp_path / "elsewhere", train=table(TRAIN, "CheXpert-v1.0"))
+    assert read_chexpert(tables, images=str(tmp_path)).images.path.tolist() == paths[:3]
+    monkeypatch.chdir(first)
+    here = read_chexpert(Path()).images.path
+    assert [str(Path(path).resolve()) for path in here] == paths
+
+
+def test_every_folder_of_the_release_is_listed_once(tmp_path, monkeypatch):
+    first, _ = batches(tmp_path)
+    rows = [(f"patient6474{i}/study1", ",".join(["0"] * 14)) for i in range(5)]
+    written(first, groundtruth=groundtruth(*rows))
+    listed, scandir = [], os.scandir
+    monkeypatch.setattr("mlgcn.data.sources.chexpert.os.scandir", lambda path: listed.append(path) or scandir(path))
+    assert len(read_chexpert(tmp_path)) == 9
+    batch = [path for path in listed if Path(path).name.startswith("CheXpert")]
+    assert max(Counter(map(str, batch)).values()) <= 2  # as a batch, and as the folder of the tables
 
 
 # The test set

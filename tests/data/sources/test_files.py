@@ -3,6 +3,7 @@
 import csv
 import gzip
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,7 +30,7 @@ CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=6) | st
 @settings(max_examples=40, deadline=None)
 @given(names=st.lists(CELLS.filter(bool), min_size=2, max_size=4, unique=True), data=st.data())
 def test_what_another_writer_wrote_is_read(tmp_path_factory, names, data):
-    rows = data.draw(st.lists(st.lists(CELLS, min_size=len(names), max_size=len(names)), max_size=4))
+    rows = data.draw(st.lists(st.lists(CELLS, min_size=len(names), max_size=len(names)), min_size=1, max_size=4))
     # A byte order mark in front of the first name would be taken for one of the file.
     names[0] = "a" + names[0]
     rows = [["r" + first, *others] for first, *others in rows]
@@ -50,8 +51,24 @@ def test_a_byte_order_mark_belongs_to_no_name(tmp_path):
     assert list(read_table(written(tmp_path, "\ufeffa,b\n1,2\n"), columns=["a"])) == ["a", "b"]
 
 
-def test_what_a_short_row_lacks_is_blank(tmp_path):
-    assert read_table(written(tmp_path, "a,b,c\n1\n4,5,6\n")).to_numpy().tolist() == [["1", "", ""], ["4", "5", "6"]]
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a,b,c\n1\n4,5,6\n", "line 2 has 1 of 3 cells"),
+        ("a,b,c\n1,2,3\n\n4,5\n", "line 4 has 2 of 3 cells"),
+        ('a,b,c\n"1\n1",2,\n4,5', "line 4 has 2 of 3 cells"),
+        ("a,b,\n1,2,\n4\n", "line 3 has 1 of 2 cells"),
+    ],
+)
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
+def test_a_row_that_is_short_as_where_a_file_is_cut_is_refused(tmp_path, text, told, name):
+    content = gzip.compress(text.encode()) if name.endswith("gz") else text
+    with pytest.raises(ValueError, match=rf"{name}: {told}$"):
+        read_table(written(tmp_path, content, name))
+
+
+def test_blank_cells_blank_lines_and_commas_that_only_the_header_has_make_no_row_short(tmp_path):
+    assert read_table(written(tmp_path, "a,b,,\n1,\n\n \n,4,\n")).to_dict("list") == {"a": ["1", ""], "b": ["", "4"]}
 
 
 def test_columns_without_a_name_are_left_out(tmp_path):
@@ -62,9 +79,21 @@ def test_columns_without_a_name_are_left_out(tmp_path):
     }
 
 
-def test_a_header_alone_is_a_table_without_rows(tmp_path):
-    rows = read_table(written(tmp_path, "a,b\n"))
+def test_a_header_alone_is_refused_unless_it_may_be(tmp_path):
+    with pytest.raises(ValueError, match=r"t\.csv: has no rows"):
+        read_table(written(tmp_path, "a,b\n"))
+    rows = read_table(tmp_path / "t.csv", may_be_empty=True)
     assert len(rows) == 0 and list(rows) == ["a", "b"]
+
+
+def test_booleans_of_parquet_are_1_and_0(tmp_path):
+    written = pd.DataFrame({"a": [True, False, True], "b": [True, None, False], "c": ["True", "x", "y"]})
+    written.to_parquet(tmp_path / "t.parquet")
+    assert read_table(tmp_path / "t.parquet").to_dict("list") == {
+        "a": ["1", "0", "1"],
+        "b": ["1", "", "0"],
+        "c": ["True", "x", "y"],
+    }
 
 
 @pytest.mark.parametrize("text", ["a,b\n1,2,\n3,4,\n", "a,b\n1,2,3\n", "a,b\n1,2\n3,4,5\n"])

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import logging
 
 import numpy as np
 import pandas as pd
@@ -142,6 +143,41 @@ def test_images_may_stand_elsewhere_and_their_absence_shows_when_the_data_set_is
             check_present(table)
 
 
+def test_tables_of_version_2_1_are_read_too_but_not_both(tmp_path):
+    write(tmp_path, tables())
+    for path in sorted(tmp_path.iterdir()):
+        path.rename(tmp_path / path.name.replace("2.0.0", "2.1.0"))
+    assert value(read_mimic_cxr_jpg(tmp_path), 0, "No Finding") == 1
+    write(tmp_path, tables())
+    with pytest.raises(
+        ValueError, match=r"several files match .*: \['mimic-cxr-2\.0\.0-metadata\.csv', 'mimic-cxr-2\.1"
+    ):
+        read_mimic_cxr_jpg(tmp_path)
+
+
+HAND = "mimic-cxr-2.1.0-test-set-labeled.csv"
+
+
+@pytest.mark.parametrize("opacity", ["Airspace Opacity", "Lung Opacity"])
+def test_the_labels_of_the_radiologist_are_read_where_they_are_asked_for(tmp_path, caplog, opacity):
+    write(tmp_path, tables())
+    names = ["No Finding", opacity, *[name for name in LABELS if name not in ("No Finding", "Lung Opacity")]]
+    cells = {"No Finding": "0.0", opacity: "1.0", "Edema": "-1.0"}
+    row = ",".join(["58971208", *(cells.get(name, "") for name in names)])
+    (tmp_path / HAND).write_text(",".join(["study_id", *names]) + f"\n{row}\n")
+    assert value(read_mimic_cxr_jpg(tmp_path), 0, "No Finding") == 1
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        table = read_mimic_cxr_jpg(tmp_path, labeler="radiologist", uncertain=0.5)
+    assert table.names == LABELS
+    assert {name: value(table, 3, name) for name in LABELS if not np.isnan(value(table, 3, name))} == {
+        "No Finding": 0,
+        "Lung Opacity": 1,
+        "Edema": 0.5,
+    }
+    assert np.isnan(table.values[:3]).all() and f"{HAND}: lacks 2 of 3 studies" in caplog.text
+
+
 # Bad input
 
 
@@ -153,9 +189,12 @@ def test_a_missing_table_is_named(tmp_path, kind):
         read_mimic_cxr_jpg(tmp_path)
 
 
-def test_another_labeller_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"labeler is 'chexbert', expected one of \['chexpert', 'negbio'\]"):
-        read_mimic_cxr_jpg(write(tmp_path, tables()), labeler="chexbert")
+def test_another_labeller_or_one_beside_labels_is_refused(tmp_path):
+    write(tmp_path, tables())
+    with pytest.raises(ValueError, match=r"labeler is 'chexbert', expected one of \['chexpert', 'negbio', 'radiolog"):
+        read_mimic_cxr_jpg(tmp_path, labeler="chexbert")
+    with pytest.raises(ValueError, match=r"labels 'x\.csv' stand in place of the labeler's, which is 'chexpert': give"):
+        read_mimic_cxr_jpg(tmp_path, labeler="chexpert", labels="x.csv")
 
 
 @pytest.mark.parametrize(
@@ -220,6 +259,27 @@ def test_labels_may_come_from_a_file_with_a_row_a_study(tmp_path):
     assert table.names == ("Hernia", "Edema")
     nan = np.nan
     np.testing.assert_array_equal(table.values, [[nan, 0], [nan, 0], [1, 1], [nan, nan]])
+
+
+def test_studies_without_a_row_of_labels_are_counted(tmp_path, caplog):
+    write(tmp_path, tables())
+    with caplog.at_level(logging.WARNING):
+        read_mimic_cxr_jpg(tmp_path)
+        assert "mimic-cxr-2.0.0-chexpert.csv: lacks 1 of 3 studies, whose labels are unknown" in caplog.text
+        caplog.clear()
+        (tmp_path / "own.csv").write_text("study_id,Edema\n50414267,1\n57375967,0\n58971208,1\n")
+        read_mimic_cxr_jpg(tmp_path, labels=str(tmp_path / "own.csv"))
+    assert not caplog.records
+
+
+def test_labels_of_none_of_the_studies_are_refused(tmp_path):
+    write(tmp_path, tables())
+    (tmp_path / "own.csv").write_text("study_id,Edema\n10000032,1\n")
+    named = (
+        r"own\.csv: has no study of the metadata; its own are such as \['10000032'\], theirs such as \['50414267', '5"
+    )
+    with pytest.raises(ValueError, match=named):
+        read_mimic_cxr_jpg(tmp_path, labels=str(tmp_path / "own.csv"))
 
 
 def test_a_file_of_labels_without_labels_is_refused(tmp_path):

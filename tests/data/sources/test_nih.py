@@ -111,9 +111,21 @@ def test_the_official_lists_are_the_split(tmp_path):
     assert read_nih(tmp_path).images.split.tolist() == ["train", "train", "test", "train"]
 
 
-def test_one_list_alone_is_no_split(tmp_path):
-    (written(tmp_path) / "test_list.txt").write_text(ROWS[0][0])
-    assert set(read_nih(tmp_path).images.split) == {""}
+@pytest.mark.parametrize(
+    ("there", "absent"), [("test_list.txt", "train_val_list.txt"), ("train_val_list.txt", "test_list.txt")]
+)
+def test_one_list_alone_is_refused(tmp_path, there, absent):
+    (written(tmp_path) / there).write_text(ROWS[0][0])
+    with pytest.raises(ValueError, match=rf"lacks {absent}, the other of the two official lists"):
+        read_nih(tmp_path)
+
+
+def test_images_in_both_lists_are_counted_and_named(tmp_path):
+    names = [row[0] for row in ROWS]
+    lists(written(tmp_path), names, [names[3], names[1], names[2], names[0]])
+    three = r"\['00000001_000\.png', '00000001_001\.png', '00000002_000\.png'\]"
+    with pytest.raises(ValueError, match=rf"4 images are in both official lists, the first {three}"):
+        read_nih(tmp_path)
 
 
 def test_images_in_neither_list_are_counted_and_named(tmp_path):

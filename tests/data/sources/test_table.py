@@ -1,6 +1,7 @@
 """Any CSV file as a data set: what its cells mean, and which cells stop it."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -110,11 +111,19 @@ def test_another_value_is_named_with_file_column_and_line(tmp_path, wrong):
     ("text", "message"),
     [
         ("image,Mass\na,1\n", r"lacks the columns \['path'\]; it has \['image', 'Mass'\]"),
-        ("path,Mass\na,1\na,0\n", r"image ids repeat: \['a'\]"),
-        ("path,image_id,Mass\na,i,1\nb,i,0\n", r"image ids repeat: \['i'\]"),
-        ("path,patient_id,Mass\na,p,1\nb,,0\n", "patient_id is empty in row 1"),
-        ("path,view,Mass\na,PA,1\n", r"view holds \['PA'\], expected one of \['frontal', 'lateral', 'unknown'\]"),
-        ("path,split,Mass\na,valid,1\n", r"split holds \['valid'\], expected one of"),
+        ("path,Mass\na,1\nb,1\na,0\n", "image ids repeat: 'a' stands in lines 2 and 4"),
+        ("path,image_id,Mass\na,i,1\nb,i,0\n", "image ids repeat: 'i' stands in lines 2 and 3"),
+        ("path,Mass\na,1\n,0\n", "column 'path' is blank in line 3"),
+        ("path,image_id,Mass\na,i,1\nb, ,0\n", "column 'image_id' is blank in line 3"),
+        ("path,patient_id,Mass\na,p,1\nb,,0\n", "column 'patient_id' is blank in line 3"),
+        ("path,study_id,Mass\na,,1\nb,s,0\n", "column 'study_id' is blank in line 2"),
+        (
+            "path,view,Mass\na,PA,1\nb,above,0\n",
+            r"column 'view' holds 'above' in line 3, expected one of \['frontal', 'lateral', 'unknown'\], blank or",
+        ),
+        ("path,split,Mass\na,,1\nb,fold 1,0\n", r"column 'split' holds 'fold 1' in line 3, expected .* or blank$"),
+        ("path,Mass\n", "has no rows"),
+        ("path,Edema,Mass\na,1,0\nb,1\n", "line 3 has 2 of 3 cells"),
         ("path,view\na,frontal\n", r"has no label column beside \['path', 'view'\]"),
         ("path,Mass,Mass\na,1,1\n", r"columns repeat: \['Mass'\]"),
     ],
@@ -122,6 +131,47 @@ def test_another_value_is_named_with_file_column_and_line(tmp_path, wrong):
 def test_a_file_that_does_not_fit_is_named(tmp_path, text, message):
     with pytest.raises(ValueError, match=rf"labels\.csv: {message}"):
         read_label_csv(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("valid", "val"),
+        ("validate", "val"),
+        ("dev", "val"),
+        ("development", "val"),
+        ("training", "train"),
+        ("Test", "test"),
+    ],
+)
+def test_another_name_for_a_split_is_refused_with_the_one_that_is_meant(tmp_path, name, meant):
+    named = rf"labels\.csv: column 'split' holds '{name}' in line 2, expected one of .*; did you mean '{meant}'\?"
+    with pytest.raises(ValueError, match=named):
+        read_label_csv(written(tmp_path, f"path,split,Mass\na,{name},1\n"))
+
+
+def test_a_view_may_be_a_code(tmp_path):
+    codes = ["PA", "Frontal", "ap supine", "LL", "lateral", "LAO", "", "unknown"]
+    text = "path,view,Mass\n" + "".join(f"{row},{code},1\n" for row, code in enumerate(codes))
+    frontal, lateral, unknown = "frontal", "lateral", "unknown"
+    expected = [frontal, frontal, frontal, lateral, lateral, unknown, unknown, unknown]
+    assert read_label_csv(written(tmp_path, text)).images["view"].tolist() == expected
+
+
+def test_booleans_of_parquet_are_labels(tmp_path):
+    pd.DataFrame({"path": ["a", "b"], "Mass": [True, False]}).to_parquet(tmp_path / "labels.parquet")
+    assert read_label_csv(tmp_path / "labels.parquet").values[:, 0].tolist() == [1, 0]
+
+
+def test_to_name_the_labels_is_advised_where_a_value_is_no_label_and_only_there(tmp_path):
+    folder = written(tmp_path, "path,Age,Mass\na,57,1\n")
+    with pytest.raises(
+        ValueError, match=r"column 'Age' holds '57' in line 2.*; where other columns than labels are in"
+    ):
+        read_label_csv(folder)
+    for options in ({"blank": "zero"}, {"uncertain": None}):
+        with pytest.raises(ValueError, match=r"or a number in \[0, 1\]$"):
+            read_label_csv(folder, **options)
 
 
 def test_a_listed_label_that_the_file_lacks_is_named(tmp_path):

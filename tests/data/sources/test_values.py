@@ -42,7 +42,7 @@ def test_any_other_value_is_named_with_file_line_and_column(cell, soft):
         label_values(Path("labels.csv"), rows, ["a", "b"], soft=soft)
 
 
-@pytest.mark.parametrize("policy", ["maybe", 1.5, -0.1, "nan", ""])
+@pytest.mark.parametrize("policy", ["maybe", 1.5, -0.1, "nan", "", None, True, False, [0.5]])
 def test_another_policy_is_refused(policy):
     with pytest.raises(
         ValueError, match=r"blank is .*, expected one of \['positive', 'negative', 'unknown'\] or a num"

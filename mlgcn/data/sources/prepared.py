@@ -1,0 +1,33 @@
+"""What `mlgcn prepare` leaves beside its labels.csv, as far as it concerns whoever reads that table."""
+
+import logging
+from pathlib import Path
+
+from mlgcn.data.sources.files import read_table
+from mlgcn.labels import LabelTable
+
+logger = logging.getLogger(__name__)
+
+PREPARED = "prepare.json"
+
+
+def without_unreadable(table: LabelTable, folder: Path) -> LabelTable:
+    """The table without the images that any part of `mlgcn prepare` could not read and none has prepared.
+
+    Each part of the work lists its own, so that the parts' folders are merged by laying them together.
+
+    Args:
+        folder: where the table lies; what was not prepared is left as it is.
+    """
+    if not (folder / PREPARED).is_file() or not (listed := _image_ids(folder, "unreadable")):
+        return table
+    missing = table.images["image_id"].isin(listed - _image_ids(folder, "manifest")).to_numpy()
+    if not missing.any():
+        return table
+    logger.info("%s: %d images left out that `mlgcn prepare` could not read (unreadable*.csv)", folder, missing.sum())
+    return table.take(~missing)
+
+
+def _image_ids(folder: Path, stem: str) -> set[str]:
+    files = [path for path in folder.glob(f"{stem}*.csv") if not path.name.endswith(".partial.csv")]
+    return {name for path in files for name in read_table(path, ["image_id"], may_be_empty=True)["image_id"]}
