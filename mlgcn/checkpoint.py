@@ -20,6 +20,7 @@ from mlgcn.run_directory import RunDirectory
 KEY = "mlgcn"
 # How Lightning names the network's tensors in the checkpoints that it writes during training.
 PREFIX = "model."
+FEATURES = ("trunk.", "branches.")
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Description:
     @property
     def study_views(self) -> int | None:
         """How many images of a study the model joins, or none: each image stands alone."""
-        return self.config["fusion"]["views"]
+        return config_from_dict(self.config).fusion.views
 
     def expect_labels(self, names: list[str] | tuple[str, ...]) -> None:
         """Raises ValueError that names the difference unless these are the model's labels, in any order."""
@@ -93,11 +94,12 @@ def load_model(path: Path) -> tuple[ExpertNetwork, Description]:
     return model.eval(), description
 
 
-def start_from(model: ExpertNetwork, path: Path, names: Sequence[str]) -> str:
-    """Loads into a new network what a trained one shares with it, and says in one line what that was.
+def start_from(model: ExpertNetwork, path: Path, names: Sequence[str]) -> tuple[Description, str]:
+    """Loads into a new network what a trained one shares with it; its description, and in one line what that was.
 
     Trunk and experts must fit whole; where the new network has them by view, both get the one's. Of everything else,
-    heads among them, what has the same name and shape is taken, heads only if the labels are the same, in order.
+    heads among them, what has the same name and shape is taken, heads only if the labels are the same, in order, and
+    not the label vectors and graphs that they keep. The images must be normalised as the description says.
 
     Args:
         path: a run's folder or a checkpoint.
@@ -107,24 +109,31 @@ def start_from(model: ExpertNetwork, path: Path, names: Sequence[str]) -> str:
     run = RunDirectory(path)
     file = path if not path.is_dir() else run.model if run.model.is_file() else run.best
     description, saved = _read(file)
-    own = model.state_dict()
-    taken = {}
+    own, kept = model.state_dict(), {name for name, _ in model.named_buffers() if name.startswith("heads.")}
+    taken, used = {}, set()
     for name, value in own.items():
-        source = re.sub(r"^(trunk|branches\.\d+)\.(frontal|lateral)\.", r"\1.", name)
-        found = saved.get(name, saved.get(source))
-        fits = found is not None and found.shape == value.shape
+        source = name if name in saved else re.sub(r"^(trunk|branches\.\d+)\.(frontal|lateral)\.", r"\1.", name)
+        fits = source in saved and saved[source].shape == value.shape and name not in kept
         if fits and (not name.startswith("heads.") or list(names) == description.names):
-            taken[name] = found
-    features = {name for name in own if name.startswith(("trunk.", "branches."))}
-    if lacking := sorted(features - taken.keys()):
+            taken[name] = saved[source]
+            used.add(source)
+    features = {name for name in own if name.startswith(FEATURES)}
+    lacking = sorted(features - taken.keys()) or sorted({n for n in saved if n.startswith(FEATURES)} - used)
+    if lacking:
         raise ValueError(
             f"model.init: {file} has another trunk or other experts ({description.config['model']['trunk']}, "
-            f"{description.config['model']['experts']} experts): {len(lacking)} of {len(features)} tensors do not fit, "
-            f"the first {lacking[0]}"
+            f"{description.config['model']['experts']} experts) than this run: {len(lacking)} tensors do not fit, the "
+            f"first {lacking[0]}"
         )
     model.load_state_dict(taken, strict=False)
     new = sorted({name.split(".")[0] for name in own.keys() - taken.keys()})
-    return f"started from {file}: {len(taken)} of {len(own)} tensors" + (f"; new: {', '.join(new)}" if new else "")
+    report = f"started from {file}: {len(taken)} of {len(own)} tensors"
+    return description, report + (f"; new, or new in part: {', '.join(new)}" if new else "")
+
+
+def read_description(path: Path) -> Description:
+    """The description in a checkpoint. Raises: as load_model."""
+    return _read(path)[0]
 
 
 def as_plain(description: Description) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mlgcn.checkpoint import KEY, PREFIX, load_model, save_model
+from mlgcn.checkpoint import KEY, PREFIX, load_model, save_model, start_from
 from mlgcn.run_directory import RunDirectory
 from mlgcn.training import Tracking, fit
 
@@ -230,3 +230,50 @@ def test_checkpoints_written_during_training_load_as_well(tiny_config, tmp_path)
             assert torch.equal(value, trained[name]), name
         with torch.no_grad():
             assert model(images()).shape == (2, 3, 26)
+
+
+# Starting from another run's weights
+
+
+def saved_model(tmp_path, tiny_model, **changes):
+    model, description = tiny_model(seed=1)
+    path = tmp_path / "stage1.ckpt"
+    save_model(path, model, replace(description, mean=[0.5] * 3, std=[0.25] * 3, **changes))
+    return path, model
+
+
+def test_a_new_network_takes_features_and_heads_but_keeps_its_own_label_vectors(tmp_path, tiny_model):
+    path, trained = saved_model(tmp_path, tiny_model)
+    model, description = tiny_model(seed=2)
+    vectors = torch.full_like(description.vectors, 7.0)
+    for head in model.heads:
+        head.vectors.copy_(vectors)
+    described, report = start_from(model, path, description.names)
+    assert described.mean == [0.5] * 3 and described.std == [0.25] * 3
+    assert str(path) in report
+    own, theirs = model.state_dict(), trained.state_dict()
+    for name, value in own.items():
+        if name.endswith("vectors"):
+            assert torch.equal(value, vectors)
+        else:
+            torch.testing.assert_close(value, theirs[name], msg=name)
+
+
+def test_heads_of_other_labels_stay_new(tmp_path, tiny_model):
+    path, trained = saved_model(tmp_path, tiny_model)
+    model, description = tiny_model(seed=2)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    _, report = start_from(model, path, description.names[::-1])
+    assert report.endswith("new, or new in part: heads")
+    for name, value in model.state_dict().items():
+        expected = before[name] if name.startswith("heads.") else trained.state_dict()[name]
+        torch.testing.assert_close(value, expected, msg=name)
+
+
+@pytest.mark.parametrize("experts", [1, 3])
+def test_another_number_of_experts_is_refused(tmp_path, tiny_model, experts):
+    path, _ = saved_model(tmp_path, tiny_model)
+    loss = {"loss": {"diversity": 0}} if experts == 1 else {}
+    model, description = tiny_model(model={"experts": experts}, **loss)
+    with pytest.raises(ValueError, match=r"model\.init: .*other experts \(resnet18, 2 experts\) than this run"):
+        start_from(model, path, description.names)

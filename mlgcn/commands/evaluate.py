@@ -48,7 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise FileNotFoundError(f"--run: {run.path} is no run, it has no {run.config.name}")
         predictor = Predictor.load(run.path)
         given = {name: options[name] for name in INTERVALS if options[name] is not None}
+        if options.merge_views and predictor.description.study_views is not None:
+            raise ValueError("--merge_views merges scores of images; this run's network joins views itself")
         predictor.settings = replace(predictor.settings, **_scoring(options), **given)
+        if _scoring(options):
+            say("thresholds are those that the run chose with its own scoring; F1 and other decisions rest on them")
         if options.labels:
             predictor = _with_labels(predictor, options)
         config = _with_data(config_from_dict(predictor.description.config), options.data, predictor.names)

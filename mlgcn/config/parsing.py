@@ -19,10 +19,13 @@ from mlgcn.suggestions import unknown_name
 SECTIONS: dict[str, type] = {name: type(section) for name, section in vars(Config()).items()}
 # Settings of type dict: their keys are checked by whoever takes them.
 FREE = ("data.options", "loss.hard_labels", "evaluation.given_groups", "evaluation.view_weights")
-# Settings that may differ when a run goes on: they change how long it takes or where it is told, not what it computes.
+# Settings that may differ when a run goes on: they change how long it takes, where it is told or how it is measured in
+# the end, not what it learns.
 MAY_CHANGE = (
     "run.dir", "run.resume", "data.root", "data.num_workers", "data.cache", "training.log_every", "tracking.wandb",
-    "tracking.project", "tracking.name",
+    "tracking.project", "tracking.name", "evaluation.tta", "evaluation.tta_merge", "evaluation.merge_views",
+    "evaluation.view_weights", "evaluation.normal_gating", "evaluation.threshold", "evaluation.bootstrap",
+    "evaluation.cluster",
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from mlgcn.config.checks import at_least
 from mlgcn.config.data import DataConfig
 from mlgcn.config.loss import LossConfig
 from mlgcn.config.model import FusionConfig, ModelConfig, QueryConfig
+from mlgcn.labels import VIEWS
 from mlgcn.suggestions import unknown_name
 
 
@@ -174,7 +175,7 @@ class EvaluationConfig:
     """Resamples of the test images for confidence intervals; 0 gives none."""
     cluster: Literal["patient", "study", "image"] = "patient"
     """What is drawn together in a resample."""
-    tta: list[str] = field(default_factory=list)
+    tta: list[Literal["hflip", "shift", "scale", "crop", "resolution"]] = field(default_factory=list)
     """Test-time augmentation: versions of an image that are scored beside it: hflip, shift, scale, crop, resolution."""
     tta_merge: Literal["mean", "geometric", "logits"] = "mean"
     """How their scores are merged: mean or geometric mean of the probabilities, or mean of the logits."""
@@ -190,6 +191,14 @@ class EvaluationConfig:
         if self.normal_gating is not None and not self.normal_gating >= 0:
             raise ValueError(f"evaluation.normal_gating must be >= 0, got {self.normal_gating}")
         at_least("evaluation.bootstrap", self.bootstrap, 0)
+        if (
+            set(self.view_weights) != set(VIEWS)
+            or min(self.view_weights.values()) < 0
+            or not max(self.view_weights.values())
+        ):
+            raise ValueError(
+                f"evaluation.view_weights are {self.view_weights}, expected numbers >= 0 for {list(VIEWS)}"
+            )
         if not isinstance(self.threshold, str) and not 0 <= self.threshold <= 1:
             raise ValueError(f"evaluation.threshold must lie in [0, 1], got {self.threshold}")
 

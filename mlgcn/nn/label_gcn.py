@@ -34,9 +34,10 @@ class LabelGCN(nn.Module):
             raise ValueError(
                 f"edge_index names label {int(edge_index[outside][0])}, but there are vectors for {len(vectors)}"
             )
-        self.register_buffer("vectors", vectors.detach().float())
-        self.register_buffer("edge_index", edge_index)
-        self.register_buffer("edge_weight", edge_weight.float())
+        # Copies: loading weights writes into buffers, and the caller keeps what it gave.
+        self.register_buffer("vectors", vectors.detach().float().clone())
+        self.register_buffer("edge_index", edge_index.clone())
+        self.register_buffer("edge_weight", edge_weight.float().clone())
         # The propagation matrix is normalised already, its self loops included.
         self.first = GCNConv(vectors.shape[1], hidden, normalize=False, add_self_loops=False, bias=False)
         self.second = GCNConv(hidden, features, normalize=False, add_self_loops=False, bias=False)

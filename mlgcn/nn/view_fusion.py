@@ -38,7 +38,7 @@ class ViewFusion(nn.Module):
             raise ValueError(f"views is {views}, layers {layers} and stride {stride}, expected at least 1")
         if heads < 1 or features % heads or features % 4:
             raise ValueError(f"features is {features}, expected a multiple of 4 and of the {heads} heads")
-        self.views = views
+        self.views, self.stride = views, stride
         self.reduce = nn.Identity() if stride == 1 else nn.Conv2d(features, features, stride, stride)
         self.segments = nn.Parameter(torch.randn(views, features) * 0.02)
         self.padding = nn.Parameter(torch.randn(features) * 0.02)
@@ -59,6 +59,8 @@ class ViewFusion(nn.Module):
 
     def forward(self, maps: Tensor, slots: Tensor | None = None) -> tuple[Tensor, Tensor]:
         study, slot = self._checked(slots, len(maps), maps.device)
+        if min(maps.shape[2:]) < self.stride:
+            raise ValueError(f"maps of {maps.shape[2]} x {maps.shape[3]} places are too small for stride {self.stride}")
         maps = self.reduce(maps)
         features, height, width = maps.shape[1:]
         studies, used = int(study.max()) + 1, int(slot.max()) + 1

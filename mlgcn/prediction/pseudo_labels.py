@@ -27,6 +27,8 @@ def pseudo_labels(
     """
     if not 0 <= confidence <= 1:
         raise ValueError(f"confidence must lie in [0, 1], got {confidence}")
+    if predictor.description.study_views is not None or predictor.settings.merge_views:
+        raise ValueError("pseudo-labels are of images, and this run scores studies: take one on single images")
     table = map_labels(table, predictor.names)
     predictions = predictor.predict_table(table, batch_size, num_workers, skip_unreadable)
     row_of = {image: row for row, image in enumerate(table.images.image_id)}

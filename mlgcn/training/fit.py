@@ -4,6 +4,8 @@ import json
 import logging
 import platform
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +26,7 @@ from mlgcn.build import (
     build_table,
     full_options,
 )
-from mlgcn.checkpoint import Description, start_from
+from mlgcn.checkpoint import Description, read_description, start_from
 from mlgcn.config import Config, TrainingConfig, config_to_dict, save_config
 from mlgcn.data.datamodule import ImageDataModule
 from mlgcn.data.samplers import SAMPLERS
@@ -34,6 +36,7 @@ from mlgcn.data.transforms import AUGMENTATIONS
 from mlgcn.graph import save_graph
 from mlgcn.labels import LabelTable, describe_rule, label_groups
 from mlgcn.losses import MultiExpertLoss
+from mlgcn.nn import ExpertNetwork
 from mlgcn.run_directory import RunDirectory
 from mlgcn.suggestions import check_known
 from mlgcn.training.callbacks import EpochLines, SaveOnError, SaveOnInterrupt
@@ -72,9 +75,9 @@ def fit(config: Config, run: RunDirectory, tracking: Tracking) -> LabelTable:
         study_views=config.fusion.views,
         seed=config.run.seed,
     )
-    module = _module(config, train, labels, loss)
-    _write_start(config, run, built, labels)
     last = run.last if config.run.resume == "auto" and run.last.is_file() else None
+    module = _module(config, train, labels, loss, last)
+    _write_start(config, run, built, labels)
     if last:
         # A checkpoint of our own: plain containers and tensors, so that nothing in it can run.
         step = torch.load(last, map_location="cpu", weights_only=True)["global_step"]
@@ -94,11 +97,30 @@ def _loss(config: Config, train: LabelTable) -> MultiExpertLoss:
     return loss
 
 
-def _module(config: Config, train: LabelTable, labels: LabelKnowledge, loss: MultiExpertLoss) -> TrainingModule:
-    model, weights, mean, std = build_model(config, labels.vectors, labels.graph, config.run.seed)
-    if config.model.init is not None:
-        logger.info(start_from(model, Path(config.model.init), train.names))
-    logger.info("%s; %.1f million parameters", weights, sum(p.numel() for p in model.parameters()) / 1e6)
+def _network(
+    config: Config, names: Sequence[str], labels: LabelKnowledge, last: Path | None
+) -> tuple[ExpertNetwork, Sequence[float], Sequence[float]]:
+    """The network, from whatever it starts from, and mean and standard deviation of the images that it expects."""
+    init = config.model.init
+    # Where the trunk's weights would be replaced, none are read.
+    bare = config if last is None and init is None else replace(config, model=replace(config.model, weights="none"))
+    model, report, mean, std = build_model(bare, labels.vectors, labels.graph, config.run.seed)
+    if last is not None:
+        described, report = read_description(last), "the weights of the last checkpoint"
+        mean, std = tuple(described.mean), tuple(described.std)
+    elif init is not None:
+        described, report = start_from(model, Path(init), names)
+        mean, std = tuple(described.mean), tuple(described.std)
+    logger.info("%s; %.1f million parameters", report, sum(p.numel() for p in model.parameters()) / 1e6)
+    if config.model.freeze != "none" and last is None and init is None and config.model.weights == "none":
+        logger.warning("model.freeze %s keeps random weights: there are none to start from", config.model.freeze)
+    return model, mean, std
+
+
+def _module(
+    config: Config, train: LabelTable, labels: LabelKnowledge, loss: MultiExpertLoss, last: Path | None
+) -> TrainingModule:
+    model, mean, std = _network(config, train.names, labels, last)
     settings = config_to_dict(config)
     settings["data"]["options"] = {} if config.data.sources else full_options(config.data)  # the whole label policy
     description = Description(
