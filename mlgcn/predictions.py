@@ -164,8 +164,9 @@ def _from_arrays(path: Path) -> Predictions:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
-        raise ValueError(f"not readable as .npz: {error}") from error
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
+        # Plain text is taken for a pickle, which numpy advises to open none the less.
+        raise ValueError(f"not readable as .npz: {str(error).split('.')[0]}") from error
     known = ("targets", "scores", "logits", "names", *ID_COLUMNS)
     check_known(known, arrays, "array")
     if "targets" not in arrays or ("scores" in arrays) == ("logits" in arrays):

@@ -261,7 +261,7 @@ def test_a_source_takes_the_options_of_its_reader_and_the_page_names_them(tmp_pa
         (["phantm"], "unknown data source or file 'phantm'; did you mean 'phantom'?"),
         (["gone.csv"], "there is no file gone.csv"),
         (["."], "is no run's folder and no file that ends in one of"),
-        (["header.csv"], "header.csv: values have shape (0, 2)"),
+        (["header.csv"], "header.csv: has no rows"),
         (["single.csv"], "a label graph needs at least two labels, got ['Mass']"),
         (["labels.csv", "--images", "9"], "['images'] do not apply to labels.csv, a CSV file"),
         (["labels.csv", "--names", "gone.txt"], "gone.txt"),

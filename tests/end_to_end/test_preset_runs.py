@@ -91,8 +91,10 @@ def _replacements(settings, run):
         changed += ["--embeddings.model", str(package.get_model_path())]
     if settings.get("model", {}).get("branch") == "wide":
         changed += ["--model.trunk", "resnet18", "--model.branch_width", "16"]  # known for torchvision's alone
-    if settings.get("fusion", {}).get("trunks", "one") != "one":
-        changed += ["--data.image_size", "64"]  # one lateral image of 32 px leaves batch normalisation a single value
+    fusion = settings.get("fusion", {})
+    if fusion.get("trunks", "one") != "one" or fusion.get("stride", 1) > 1:
+        # Of 32 px one lateral image leaves batch normalisation a single value, and a stride nothing.
+        changed += ["--data.image_size", "64"]
     if settings.get("evaluation", {}).get("groups") == "given":
         changed += ["--evaluation.groups", "prevalence", "--evaluation.given_groups", "{}"]
     if sources := settings.get("data", {}).get("sources"):
