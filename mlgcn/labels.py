@@ -148,6 +148,10 @@ class LabelTable:
         """The same table with another split."""
         return LabelTable(self.values, self.names, **{**_columns(self.images), "split": list(split)}, soft=self.soft)
 
+    def with_values(self, values: np.ndarray, names: Sequence[str] | None = None, soft: bool = False) -> "LabelTable":
+        """The same images with other values, of the same labels or of those named."""
+        return LabelTable(values, self.names if names is None else names, **_columns(self.images), soft=soft)
+
     def reordered(self, names: Sequence[str]) -> "LabelTable":
         """The same table with its labels in another order.
 
@@ -155,7 +159,7 @@ class LabelTable:
         """
         check_same_labels(self.names, names)
         order = [self.names.index(name) for name in names]
-        return LabelTable(self.values[:, order], names, **_columns(self.images), soft=self.soft)
+        return self.with_values(self.values[:, order], names, self.soft)
 
 
 def check_same_labels(found: Sequence[str], expected: Sequence[str]) -> None:

@@ -149,6 +149,20 @@ def test_weights_give_each_data_set_its_share(tiny_config, hospital):
     assert drawn.str.startswith("extra:").sum() == 10
 
 
+def test_a_record_fits_again_where_unlabelled_held_out_images_were_left_out(tiny_config, hospital, tmp_path):
+    settings = hospital(split=["train"] * 4 + ["val", "test"])
+    rows = pd.read_csv(f"{settings['root']}/labels.csv", dtype=str)
+    rows.loc[rows.split == "val", ["Effusion", "Mass"]] = ""
+    rows.to_csv(f"{settings['root']}/labels.csv", index=False)
+    config = tiny_config(data={**settings, "options": {}})
+    built = build_table(config)
+    assert len(built.table) == 25 and "val, of which no label is known, is left out" in built.method
+    save_split(built.table, tmp_path / "split.csv")
+    again = build_table(config, tmp_path / "split.csv")
+    assert again.table.images.equals(built.table.images)
+    assert len(build_table(config, divide=False).table) == IMAGES
+
+
 def test_the_recorded_split_decides(tiny_config, tmp_path):
     built = build_table(tiny_config())
     save_split(built.table, tmp_path / "split.csv")

@@ -12,7 +12,7 @@ from mlgcn.data.combine import combine, fill_from, fill_unknown, of_views
 from mlgcn.data.ontology import describe_mapping, map_labels
 from mlgcn.data.sources import read_source, reader_options
 from mlgcn.data.sources.values import meaning
-from mlgcn.data.splits import check_patients, complete_split, recorded_split
+from mlgcn.data.splits import check_patients, complete_split, recorded_split, told_parts
 from mlgcn.labels import LabelTable
 
 # By label, the labels of the data set that it comes from, and how (mlgcn.data.ontology.Match).
@@ -50,7 +50,8 @@ def build_table(config: Config, recorded: Path | None = None, divide: bool = Tru
     data = config.data
     saved = recorded if recorded is not None and recorded.is_file() else None
     onto = data.labels
-    tables, methods, described = {}, {}, {}
+    tables: dict[str, LabelTable] = {}
+    methods, described = {}, {}
     for name, source in data.named_sources().items():
         table = read_source(source.source, source.root, **source.options)
         mapping = None if onto is None else _mapping(table, onto, name)
@@ -58,7 +59,9 @@ def build_table(config: Config, recorded: Path | None = None, divide: bool = Tru
         if onto is not None:
             table = map_labels(table, onto)
         table = of_views(_filled(table, source, mapping), data.views)
-        table, methods[name] = _divided(table, name, config, divide and saved is None)
+        use = source.use if source.use != "auto" else "train" if tables else "split"
+        split = None if tables else data.split  # of the first data set
+        table, methods[name] = _divided(table, use, split, config, divide, saved is not None)
         tables[name] = table
         described[name] = _described(source, images, len(table), mapping)
         onto = onto or (list(table.names) if data.sources else None)
@@ -96,21 +99,21 @@ def _filled(table: LabelTable, source: SourceConfig, mapping: Mapped | None) -> 
     return table if source.pseudo_labels is None else fill_from(table, Path(source.pseudo_labels))
 
 
-def _divided(table: LabelTable, name: str, config: Config, divide: bool) -> tuple[LabelTable, str]:
+def _divided(
+    table: LabelTable, use: str, split: str | None, config: Config, divide: bool, recorded: bool
+) -> tuple[LabelTable, str]:
     """The images of a data set that a run uses, in splits, and in words how they came there."""
     data = config.data
-    source, first = data.named_sources()[name], next(iter(data.named_sources()))
-    use = source.use if source.use != "auto" else "split" if name == first else "train"
     if use == "split":
-        if data.split is not None and name == first:
-            table = recorded_split(table, Path(data.split), surplus=True)
+        if split is not None:
+            table = recorded_split(table, Path(split), surplus=True)
             check_patients(table, data.leaks)
-            return table, f"as given in {data.split}"
-        return (
-            complete_split(table, data.fractions, config.run.seed, data.by_view, data.leaks)
-            if divide
-            else (table, "undivided")
-        )
+            return table, f"as given in {split}"
+        if recorded:  # of what complete_split leaves out, the record knows nothing
+            return told_parts(table)[0], "recorded"
+        if not divide:
+            return table, "undivided"
+        return complete_split(table, data.fractions, config.run.seed, data.by_view, data.leaks)
     if use == "train" and (table.images.split != "").any():
         table = table.split("train")
         return table, "its training images, for training"

@@ -14,7 +14,7 @@ from mlgcn.build import build_table
 from mlgcn.commands.console import command, say
 from mlgcn.config import Config, config_from_dict, config_to_dict, parse_command
 from mlgcn.data.sources.files import read_table
-from mlgcn.data.splits import recorded_split
+from mlgcn.data.splits import recorded_split, told_parts
 from mlgcn.labels import LabelTable, describe_rule
 from mlgcn.metrics import zero_shot_summary
 from mlgcn.prediction import Predictor, with_labels
@@ -208,8 +208,9 @@ def _table(config: Config, options: Namespace, run: RunDirectory) -> LabelTable:
     table = build_table(config, divide=False).table
     if options.split == "all":
         return table
-    if set(table.images.image_id) == set(read_table(run.split, columns=["image_id"])["image_id"]):
-        return recorded_split(table, run.split).split(options.split)  # the run's own data, in another place
+    own = told_parts(table)[0]
+    if set(own.images.image_id) == set(read_table(run.split, columns=["image_id"])["image_id"]):
+        return recorded_split(own, run.split).split(options.split)  # the run's own data, in another place
     if (table.images.split == "").all():
         raise ValueError("these data have no split of their own; to score all of them, use --split all")
     return table.split(options.split)

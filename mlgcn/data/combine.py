@@ -61,7 +61,7 @@ def fill_unknown(table: LabelTable, values: np.ndarray) -> LabelTable:
     if values.shape != table.values.shape:
         raise ValueError(f"values have shape {values.shape}, expected {table.values.shape}")
     filled = np.where(np.isnan(table.values), values, table.values)
-    return LabelTable(filled, table.names, **{c: table.images[c].tolist() for c in IMAGE_COLUMNS}, soft=True)
+    return table.with_values(filled, soft=True)
 
 
 def soften(probabilities: np.ndarray) -> np.ndarray:

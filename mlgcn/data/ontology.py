@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import yaml
 
-from mlgcn.labels import IMAGE_COLUMNS, LabelTable
+from mlgcn.labels import LabelTable
 from mlgcn.suggestions import unknown_name
 
 SHIPPED = Path(__file__).with_name("ontology.yaml")
@@ -100,8 +100,7 @@ def map_labels(table: LabelTable, onto: str | Sequence[str]) -> LabelTable:
         np.copyto(value, 1, where=np.isnan(value) & kinds[finding])
         for wider in ontology.above(finding) & own.keys():
             np.copyto(value, 0, where=np.isnan(value) & (own[wider] == 0) & ~kinds[wider])
-    images = {column: table.images[column].tolist() for column in IMAGE_COLUMNS}
-    return LabelTable(np.ascontiguousarray(values.T), names, **images, soft=table.soft)
+    return table.with_values(np.ascontiguousarray(values.T), names, table.soft)
 
 
 def describe_mapping(names: Sequence[str], onto: str | Sequence[str]) -> list[Match]:

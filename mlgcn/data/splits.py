@@ -46,10 +46,8 @@ def complete_split(
     if "train" not in given:
         raise ValueError(f"the table has the splits {sorted(given)}, expected train among them")
     check_patients(table, leaks)
-    untold = [part for part in SPLITS[1:] if part in given and not table.split(part).known.any()]
+    table, untold = told_parts(table)
     words = "".join(f"; {part}, of which no label is known, is left out" for part in untold)
-    if untold:
-        table = table.take(~table.images.split.isin(untold).to_numpy())
     lacking = [part for part in SPLITS[1:] if part not in given or part in untold]
     if not lacking:
         return table, "the source's own"
@@ -61,6 +59,13 @@ def complete_split(
     shares = " and ".join(f"{part}: {fractions[SPLITS.index(part)] / sum(parts):.3g}" for part in lacking)
     whose = f"of its training patients{_alike(by_view)}"
     return table.with_split(split), f"the source's own, {shares} {whose}, seed {seed}{words}"
+
+
+def told_parts(table: LabelTable) -> tuple[LabelTable, list[str]]:
+    """The table without val or test where no label of that part is known, and which parts were left out."""
+    given = set(table.images.split)
+    untold = [part for part in SPLITS[1:] if part in given and not table.split(part).known.any()]
+    return (table.take(~table.images.split.isin(untold).to_numpy()) if untold else table), untold
 
 
 def split_by_patient(
