@@ -10,9 +10,11 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from mlgcn.data.batch import collate
 from mlgcn.data.dataset import ImageDataset
 from mlgcn.data.images import PHANTOM
-from mlgcn.data.samplers import PlannedSampler
-from mlgcn.data.studies import EpochSampler, StudyDataset
+from mlgcn.data.samplers import NumberedDraws, PlannedSampler
+from mlgcn.data.studies import StudyDataset
+from mlgcn.data.transforms import Augmentation
 from mlgcn.labels import LabelTable, studies_of
+from mlgcn.seeding import AUGMENTATION
 
 
 class ImageDataModule(L.LightningDataModule):
@@ -27,7 +29,8 @@ class ImageDataModule(L.LightningDataModule):
         image_size, cache, skip_unreadable: see ImageDataset.
         batch_size, num_workers: of each process.
         study_views: the most images of a study, see StudyDataset; training takes them in random order.
-        seed: of that order.
+        augmentation: of the training images, by name.
+        seed: of augmentation and that order.
     Raises: FileNotFoundError that counts and names absent images, unless skip_unreadable; ValueError if a split is
         empty or, with study_views, a study is in several, or as StudyDataset.
     """
@@ -43,6 +46,7 @@ class ImageDataModule(L.LightningDataModule):
         cache: bool = False,
         skip_unreadable: bool = False,
         study_views: int | None = None,
+        augmentation: str = "none",
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -50,22 +54,19 @@ class ImageDataModule(L.LightningDataModule):
             check_present(table)
         self.make_sampler, self.batch_size, self.num_workers = sampler, batch_size, num_workers
         train, val = table.split("train"), table.split("val")
+        changing = Augmentation(augmentation, image_size, seed, AUGMENTATION)
         self.train_set: ImageDataset | StudyDataset
         self.val_set: ImageDataset | StudyDataset
         if study_views is None:
-            self.train_set = ImageDataset(train, image_size, cache, skip_unreadable, soft=True)
+            self.train_set = ImageDataset(train, image_size, cache, skip_unreadable, True, changing)
             self.val_set = ImageDataset(val, image_size, cache, skip_unreadable)
         else:
             studies_of(table.images)  # a study in two splits would pass for one in each
-            self.train_set = StudyDataset(
-                train, image_size, study_views, cache, skip_unreadable, soft=True, seed=seed, shuffle=True
-            )
+            self.train_set = StudyDataset(train, image_size, study_views, cache, skip_unreadable, True, changing, seed)
             self.val_set = StudyDataset(val, image_size, study_views, cache, skip_unreadable)
 
     def setup(self, stage: str) -> None:
-        sampler = self.make_sampler(*self._place())
-        by_study = isinstance(self.train_set, StudyDataset)
-        self.sampler = EpochSampler(sampler, len(self.train_set)) if by_study else sampler
+        self.sampler = NumberedDraws(self.make_sampler(*self._place()), len(self.train_set))
 
     @property
     def train_batches(self) -> int:

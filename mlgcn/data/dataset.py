@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 
 from mlgcn.data.batch import Sample
 from mlgcn.data.images import UnreadableImageError, read_image
+from mlgcn.data.transforms import Augmentation
 from mlgcn.labels import VIEWS, LabelTable
 
 logger = logging.getLogger(__name__)
@@ -17,19 +18,30 @@ logger = logging.getLogger(__name__)
 class ImageDataset(Dataset[Sample]):
     """The images of a table, each read when asked for.
 
+    With an augmentation, rows are asked for as draw * len(dataset) + row, see NumberedDraws, and each draw of an image
+    is changed in its own way.
+
     Args:
         table: labels and paths.
         size: images are resized to size x size pixels.
         cache: keep decoded images in memory, size * size bytes each. Each worker process has a cache of its own.
         skip_unreadable: hand on what cannot be read as a sample without image, instead of stopping.
         soft: hand on soft labels, which a loss learns from; else they are unknown, as metrics need them.
-    Raises: UnreadableImageError when an image is asked for that cannot be read, unless skip_unreadable.
+        augmentation: of the images, for training.
+    Raises: UnreadableImageError when an image is asked for that cannot be read, unless skip_unreadable; IndexError on
+        a row beyond the last, without augmentation.
     """
 
     def __init__(
-        self, table: LabelTable, size: int, cache: bool = False, skip_unreadable: bool = False, soft: bool = False
+        self,
+        table: LabelTable,
+        size: int,
+        cache: bool = False,
+        skip_unreadable: bool = False,
+        soft: bool = False,
+        augmentation: Augmentation | None = None,
     ) -> None:
-        self.table, self.size, self.skip_unreadable = table, size, skip_unreadable
+        self.table, self.size, self.skip_unreadable, self.augmentation = table, size, skip_unreadable, augmentation
         self.targets = torch.tensor(table.values if soft else table.certain)
         self.views = torch.tensor([VIEWS.index(view) for view in table.images.view], dtype=torch.int64)
         self.paths = table.images.path.tolist()
@@ -38,10 +50,20 @@ class ImageDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.table)
 
-    def __getitem__(self, row: int) -> Sample:
+    def __getitem__(self, index: int) -> Sample:
+        draw, row = divmod(index, len(self))
+        if draw and self.augmentation is None:
+            raise IndexError(f"row {index} of {len(self)} images")
+        return self.draw(row, draw)
+
+    def draw(self, row: int, number: int) -> Sample:
+        """The image of a row, changed as in the draw of that number."""
         targets, view = self.targets[row], self.views[row, None]
         try:
-            return Sample(self._image(row)[None], targets, row, view)
+            image = self._image(row)
+            if self.augmentation is not None:
+                image = self.augmentation(image, number, row)
+            return Sample(image[None], targets, row, view)
         except UnreadableImageError as error:
             if not self.skip_unreadable:
                 raise

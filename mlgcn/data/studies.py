@@ -1,16 +1,15 @@
 """Studies: all views of a patient from one occasion, with one set of labels."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from mlgcn.data.batch import Sample
 from mlgcn.data.dataset import ImageDataset
-from mlgcn.data.samplers import PlannedSampler
+from mlgcn.data.transforms import Augmentation
 from mlgcn.labels import IMAGE_COLUMNS, VIEWS, LabelTable, merge_labels, studies_of
 
 
@@ -33,15 +32,15 @@ def study_table(table: LabelTable) -> LabelTable:
 class StudyDataset(Dataset[Sample]):
     """The studies of a table of images, each with up to so many of its images.
 
-    The order of a study's images is frontal, lateral, unknown, then by image_id; where shuffle, it is random for each
-    study and epoch. The first that can be read are taken.
+    The order of a study's images is frontal, lateral, unknown, then by image_id; for training it is random in each
+    draw. The first that can be read are taken.
 
     Args:
         table: labels and paths of images; its studies are the rows, as study_table has them.
         views: the most images of a study.
-        size, cache, skip_unreadable, soft: see ImageDataset; a study none of whose images can be read has none.
+        size, cache, skip_unreadable, soft, augmentation: see ImageDataset; a study none of whose images can be read has
+            none, and with an augmentation the order of its images is random.
         seed: of the random order.
-        shuffle: with it, rows are asked for as epoch * len(dataset) + row, see EpochSampler.
     Raises: ValueError unless views >= 1, or as study_table; UnreadableImageError as ImageDataset.
     """
 
@@ -53,13 +52,13 @@ class StudyDataset(Dataset[Sample]):
         cache: bool = False,
         skip_unreadable: bool = False,
         soft: bool = False,
+        augmentation: Augmentation | None = None,
         seed: int = 0,
-        shuffle: bool = False,
     ) -> None:
         if views < 1:
             raise ValueError(f"views is {views}, expected at least 1")
-        self.table, self.views, self.seed, self.shuffle = study_table(table), views, seed, shuffle
-        self.images = ImageDataset(table, size, cache, skip_unreadable)
+        self.table, self.views, self.seed = study_table(table), views, seed
+        self.images = ImageDataset(table, size, cache, skip_unreadable, augmentation=augmentation)
         self.kept = self.images.kept
         self.targets = torch.tensor(self.table.values if soft else self.table.certain)
         self.order, self.first = _by_study(table.images)
@@ -68,12 +67,12 @@ class StudyDataset(Dataset[Sample]):
         return len(self.table)
 
     def __getitem__(self, index: int) -> Sample:
-        epoch, row = divmod(index, len(self))
-        if epoch and not self.shuffle:
+        draw, row = divmod(index, len(self))
+        if draw and self.images.augmentation is None:
             raise IndexError(f"row {index} of {len(self)} studies")
         samples: list[Sample] = []
-        for image in self._images(row, epoch):
-            samples.append(self.images[image])
+        for image in self._images(row, draw):
+            samples.append(self.images.draw(image, draw))
             if sum(len(sample.images) for sample in samples) == self.views:
                 break
         return Sample(
@@ -84,43 +83,12 @@ class StudyDataset(Dataset[Sample]):
             tuple(message for sample in samples for message in sample.unreadable),
         )
 
-    def _images(self, row: int, epoch: int) -> list[int]:
+    def _images(self, row: int, draw: int) -> list[int]:
         """Rows of a study's images in the table of images, in the order in which they are taken."""
         images = self.order[self.first[row] : self.first[row + 1]]
-        if self.shuffle:
-            images = np.random.default_rng([self.seed, epoch, row]).permutation(images)
+        if self.images.augmentation is not None:
+            images = np.random.default_rng([self.seed, draw, row]).permutation(images)
         return images.tolist()
-
-
-class EpochSampler(Sampler[int]):
-    """The rows that another sampler draws, each as epoch * rows + row.
-
-    Worker processes hold copies of the data set, which no call tells the epoch; it travels in the index instead, so
-    that what a row gives depends on nothing but its index, in whichever process, and after a resume too.
-
-    Args:
-        rows: of the data set.
-    """
-
-    def __init__(self, sampler: PlannedSampler, rows: int) -> None:
-        self.sampler, self.rows = sampler, rows
-
-    def __iter__(self) -> Iterator[int]:
-        start = self.sampler.epoch * self.rows
-        for row in self.sampler:
-            yield start + row
-
-    def __len__(self) -> int:
-        return len(self.sampler)
-
-    def set_epoch(self, epoch: int) -> None:
-        self.sampler.set_epoch(epoch)
-
-    def state_dict(self) -> dict[str, Any]:
-        return self.sampler.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.sampler.load_state_dict(state)
 
 
 def _by_study(images: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

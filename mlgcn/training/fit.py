@@ -73,6 +73,7 @@ def fit(config: Config, run: RunDirectory, tracking: Tracking) -> LabelTable:
         cache=config.data.cache,
         skip_unreadable=config.data.unreadable == "skip",
         study_views=config.fusion.views,
+        augmentation=config.data.augmentation,
         seed=config.run.seed,
     )
     last = run.last if config.run.resume == "auto" and run.last.is_file() else None
@@ -143,7 +144,6 @@ def _module(
         loss,
         description,
         config.optimizer,
-        config.data.augmentation,
         config.run.seed,
         config.training.log_every,
         train.images.image_id.tolist(),

@@ -17,11 +17,11 @@ from mlgcn.config import OptimizerConfig
 from mlgcn.data.batch import Batch
 from mlgcn.data.dataset import UnreadableCount
 from mlgcn.data.mixing import mix
-from mlgcn.data.transforms import augment, normalise
+from mlgcn.data.transforms import normalise
 from mlgcn.losses import MultiExpertLoss
 from mlgcn.metrics import multilabel_report
 from mlgcn.nn import ExpertNetwork
-from mlgcn.seeding import AUGMENTATION, torch_seed
+from mlgcn.seeding import STEPS, torch_seed
 from mlgcn.stopping import DivergedError
 from mlgcn.training.optimizer import make_optimizer, make_schedule
 
@@ -47,8 +47,7 @@ class TrainingModule(L.LightningModule):
         model, loss: as built.
         description: put into every checkpoint.
         optimizer: settings of the optimiser.
-        augmentation: of the training images, by name.
-        seed: of augmentation and dropout.
+        seed: of mixing and dropout.
         log_every: steps between two rows of training losses.
         train_ids: image ids of the training rows, to name those of a step that went wrong.
         mixing, mixing_alpha: of the training images and targets, see mlgcn.data.mixing.
@@ -61,7 +60,6 @@ class TrainingModule(L.LightningModule):
         loss: MultiExpertLoss,
         description: Description,
         optimizer: OptimizerConfig,
-        augmentation: str = "none",
         seed: int = 0,
         log_every: int = 10,
         train_ids: Sequence[str] = (),
@@ -71,8 +69,7 @@ class TrainingModule(L.LightningModule):
         super().__init__()
         self.model, self.loss = model, loss
         self.description, self.optimizer = description, optimizer
-        self.augmentation, self.seed = augmentation, seed
-        self.log_every, self.train_ids = log_every, train_ids
+        self.seed, self.log_every, self.train_ids = seed, log_every, train_ids
         self.mixing, self.mixing_alpha = mixing, mixing_alpha
         self.unreadable = UnreadableCount()
         self.validated = Shares([], [])
@@ -89,9 +86,9 @@ class TrainingModule(L.LightningModule):
         if len(batch.images) < 2:  # the others were unreadable, and batch normalisation needs two
             return None
         # Streams by step, so that a resumed run draws what an uninterrupted one would.
-        key = (self.seed, AUGMENTATION, self.global_rank, self.trainer.current_epoch, index)
-        images = self._normalised(augment(batch.images, self.augmentation, *key))
-        images, targets = mix(images, batch.targets, self.mixing, self.mixing_alpha, *key, 2)
+        key = (self.seed, STEPS, self.global_rank, self.trainer.current_epoch, index)
+        images = self._normalised(batch.images)
+        images, targets = mix(images, batch.targets, self.mixing, self.mixing_alpha, *key, 0)
         # Not in the hook of the epoch's start, which a run resumed in mid-epoch does not come by.
         self.loss.set_epoch(self.trainer.current_epoch)
         with torch_seed(*key, 1):

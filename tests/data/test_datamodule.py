@@ -56,6 +56,16 @@ def test_training_images_come_as_the_sampler_draws_them(table):
         assert torch.equal(batch.targets, torch.tensor(table.split("train").values)[batch.rows])
 
 
+def test_the_changes_of_training_images_follow_from_seed_and_draw_in_whichever_process(table):
+    def pixels(epoch=0, workers=0, seed=1):
+        data = data_module(table, augmentation="chexfusion2023", num_workers=workers, seed=seed, image_size=16)
+        data.sampler.set_epoch(epoch)
+        return torch.cat([batch.images for batch in data.train_dataloader()])
+
+    assert torch.equal(pixels(), pixels(workers=2))
+    assert not torch.equal(pixels(), pixels(seed=2)) and not torch.equal(pixels(), pixels(epoch=1))
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_validation_images_come_once_each_and_in_order(table, workers):
     batches = list(data_module(table, num_workers=workers).val_dataloader())
@@ -96,7 +106,7 @@ def test_each_process_reads_its_own_share(table):
         trained.append(list(data.train_dataloader().sampler))
         validated += numbers(data.val_dataloader())
     alone = list(RandomSampler(np.zeros((12, 2)), 12, 3))
-    assert [alone[rank::2] for rank in range(2)] == trained
+    assert [alone[rank::2] for rank in range(2)] == [[index % 12 for index in indices] for indices in trained]
     assert sorted(validated) == of(table, "val")
 
 

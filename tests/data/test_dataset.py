@@ -8,6 +8,7 @@ from PIL import Image
 
 from mlgcn.data.dataset import ImageDataset, UnreadableCount
 from mlgcn.data.images import UnreadableImageError
+from mlgcn.data.transforms import Augmentation
 from mlgcn.labels import VIEWS, LabelTable
 
 VALUES = np.array([[1, np.nan], [0, 1], [1, 0]])
@@ -33,6 +34,23 @@ def test_a_row_gives_its_image_and_its_targets(table, cache):
         assert torch.equal(sample.images, torch.full((1, 1, 4, 4), 10 * (row + 1), dtype=torch.uint8))
         assert sample.views.tolist() == [VIEWS.index(table.images.view[row])] and sample.views.dtype == torch.int64
         np.testing.assert_array_equal(sample.targets, VALUES[row].astype(np.float32))
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_with_an_augmentation_each_draw_of_an_image_is_changed_in_its_own_way(table, cache):
+    changing = Augmentation("light", 4, 1)
+    dataset, plain = ImageDataset(table, 4, cache, augmentation=changing), ImageDataset(table, 4)
+    for draw, row in ((0, 2), (5, 2), (7, 0), (5, 2)):
+        sample = dataset[draw * 3 + row]
+        assert sample.row == row and torch.equal(sample.images[0], changing(plain[row].images[0], draw, row))
+        assert torch.equal(sample.views, plain[row].views)
+    assert not torch.equal(dataset[5 * 3 + 2].images, dataset[2].images)
+
+
+@pytest.mark.parametrize("index", [3, 30, -1])
+def test_without_one_an_image_has_one_row(table, index):
+    with pytest.raises(IndexError, match=rf"row {index} of 3 images"):
+        ImageDataset(table, 4)[index]
 
 
 def test_a_cached_image_is_read_once(table):

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mlgcn.data.images import UnreadableImageError
-from mlgcn.data.samplers import RandomSampler
-from mlgcn.data.studies import EpochSampler, StudyDataset, study_table
+from mlgcn.data.studies import StudyDataset, study_table
+from mlgcn.data.transforms import Augmentation
 from mlgcn.labels import IMAGE_COLUMNS, VIEWS, LabelTable
 
 NAN = np.nan
@@ -137,28 +137,29 @@ def test_targets_are_those_of_the_study_and_soft_only_where_asked(folder):
 MANY = ["s"] * 5 + ["t"] * 2 + ["u"]
 
 
-def shuffled(folder, **options):
-    return StudyDataset(table_of(MANY, "frontal", folder=folder), SIZE, **{"views": 3, "shuffle": True, **options})
+def in_training(folder, **options):
+    nothing = Augmentation("none", SIZE, 0)
+    return StudyDataset(table_of(MANY, "frontal", folder=folder), SIZE, 3, augmentation=nothing, **options)
 
 
-def test_in_training_the_images_of_an_epoch_follow_from_seed_epoch_and_row_alone(folder):
-    dataset, again = shuffled(folder, seed=4), shuffled(folder, seed=4)
-    asked = [epoch * len(dataset) + row for epoch in (0, 7) for row in range(3)]
+def test_in_training_the_images_of_a_draw_follow_from_seed_draw_and_row_alone(folder):
+    dataset, again = in_training(folder, seed=4), in_training(folder, seed=4)
+    asked = [draw * len(dataset) + row for draw in (0, 7) for row in range(3)]
     drawn = {index: numbers(dataset[index]) for index in asked}
     assert {index: numbers(again[index]) for index in reversed(asked)} == drawn
     assert [dataset[index].row for index in asked] == [0, 1, 2, 0, 1, 2]
 
-    def of_study(seed, epochs):
-        return [numbers(shuffled(folder, seed=seed)[epoch * 3]) for epoch in epochs]
+    def of_study(seed, draws):
+        return [numbers(in_training(folder, seed=seed)[draw * 3]) for draw in draws]
 
     assert len(set(map(tuple, of_study(4, range(20))))) > 5
     assert of_study(5, range(20)) != of_study(4, range(20))
 
 
 def test_in_training_every_image_is_as_likely_in_every_place(folder):
-    dataset, epochs = shuffled(folder, cache=True), 600
+    dataset, draws = in_training(folder, cache=True), 600
     places = {row: Counter() for row in range(3)}
-    for index in range(3 * epochs):
+    for index in range(3 * draws):
         sample = dataset[index]
         found = numbers(sample)
         assert len(set(found)) == len(found) == min(3, MANY.count("stu"[sample.row]))
@@ -167,8 +168,8 @@ def test_in_training_every_image_is_as_likely_in_every_place(folder):
         taken = range(min(3, len(own)))
         assert set(places[row]) == {(place, number) for place in taken for number in own}
         share = 1 / len(own)  # within five standard deviations
-        spread = 5 * (epochs * share * (1 - share)) ** 0.5
-        assert all(abs(count - epochs * share) <= spread for count in places[row].values())
+        spread = 5 * (draws * share * (1 - share)) ** 0.5
+        assert all(abs(count - draws * share) <= spread for count in places[row].values())
 
 
 def test_a_cached_image_is_read_once(tmp_path):
@@ -229,38 +230,6 @@ def test_a_study_has_room_for_an_image_at_least(folder, views):
 
 
 @pytest.mark.parametrize("index", [3, 4, 30, -1])
-def test_without_shuffling_there_are_no_epochs(folder, index):
+def test_outside_of_training_a_study_has_one_row(folder, index):
     with pytest.raises(IndexError, match=rf"row {index} of 3 studies"):
-        shuffled(folder, shuffle=False)[index]
-
-
-# The epoch in the index
-
-
-def test_the_sampler_of_epochs_tells_epoch_and_row():
-    inner, twin = (RandomSampler(np.zeros((6, 1)), 10, 3) for _ in range(2))
-    sampler = EpochSampler(inner, 6)
-    assert len(sampler) == len(twin) == 10
-    for epoch in (0, 1, 5):
-        sampler.set_epoch(epoch)
-        twin.set_epoch(epoch)
-        assert [divmod(index, 6) for index in sampler] == [(epoch, row) for row in twin]
-
-
-@pytest.mark.parametrize(("epoch", "position"), [(0, 0), (0, 4), (3, 9), (3, 10)])
-def test_the_sampler_of_epochs_goes_on_where_it_was(epoch, position):
-    def make():
-        return EpochSampler(RandomSampler(np.zeros((6, 1)), 10, 3), 6)
-
-    whole, stopped, resumed = make(), make(), make()
-    for sampler in (whole, stopped):
-        sampler.set_epoch(epoch)
-    expected = list(whole)
-    going = iter(stopped)
-    assert [next(going) for _ in range(position)] == expected[:position]
-    resumed.load_state_dict(stopped.state_dict())
-    resumed.set_epoch(epoch)
-    assert list(resumed) == expected[position:]
-    resumed.set_epoch(epoch + 1)
-    whole.set_epoch(epoch + 1)
-    assert list(resumed) == list(whole)
+        StudyDataset(table_of(MANY, "frontal", folder=folder), SIZE)[index]

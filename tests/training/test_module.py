@@ -14,6 +14,7 @@ from mlgcn.data.transforms import normalise
 from mlgcn.labels import LabelTable
 from mlgcn.losses import LOSSES, BCELoss, MultiExpertLoss, NVUMLoss
 from mlgcn.run_directory import RunDirectory
+from mlgcn.seeding import STEPS
 from mlgcn.training import Tracking, fit
 from mlgcn.training.module import TrainingModule
 
@@ -40,7 +41,7 @@ def module_of(tiny_model, monkeypatch):
 
     def build(loss, epoch=0, processes=1, **settings):
         model, description = tiny_model()
-        module = TrainingModule(model, loss, description, OptimizerConfig(), "none", 3, **settings)
+        module = TrainingModule(model, loss, description, OptimizerConfig(), 3, **settings)
         strategy = SimpleNamespace(reduce_boolean_decision=lambda decision, all: decision)
         module._trainer = SimpleNamespace(
             current_epoch=epoch, global_rank=0, world_size=processes, strategy=strategy, global_step=0
@@ -93,8 +94,8 @@ def test_training_images_and_targets_are_mixed_in_the_stream_of_the_step(mixing,
     module.training_step(batch, 4)
     assert torch.equal(shown[0], shown[1]) and not torch.equal(shown[0], normalise(batch.images))
     seen = set()
-    for seed in range(2):  # the stream is that of the seed, epoch and step, and not that of the augmentation
-        images, targets = mix(normalise(batch.images), batch.targets, mixing, 1.0, 3 + seed, 2, 0, 2, 4, 2)
+    for seed in range(2):  # the stream is that of the seed, epoch and step, and not that of dropout
+        images, targets = mix(normalise(batch.images), batch.targets, mixing, 1.0, 3 + seed, STEPS, 0, 2, 4, 0)
         seen.add(torch.equal(images, shown[0]) and torch.equal(targets.nan_to_num(-1), loss.given[1].nan_to_num(-1)))
     assert seen == {True, False}
 

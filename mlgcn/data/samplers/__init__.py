@@ -6,6 +6,7 @@ from functools import partial
 from mlgcn.data.samplers.base import PlannedSampler
 from mlgcn.data.samplers.class_aware import ClassAwareSampler
 from mlgcn.data.samplers.cycle import CycleSampler
+from mlgcn.data.samplers.draws import NumberedDraws
 from mlgcn.data.samplers.least_sampled import LeastSampledSampler
 from mlgcn.data.samplers.mixture import MixtureSampler
 from mlgcn.data.samplers.positives import Positives, Targets
@@ -28,6 +29,7 @@ __all__ = [
     "CycleSampler",
     "LeastSampledSampler",
     "MixtureSampler",
+    "NumberedDraws",
     "PlannedSampler",
     "Positives",
     "RandomSampler",
