@@ -13,6 +13,7 @@ COMMANDS = {
     "describe": "count the parameters and FLOPs of a configuration, part by part",
     "embed": "train or convert label vectors, and show which labels lie close",
     "graph": "inspect which labels stand together, and the label graph made of it",
+    "ladder": "train several presets under one budget, and table what each step gains",
     "labels": "tell what labels mean, and map those of one data set onto another's",
     "phantom": "write chest phantoms to disk, with a contact sheet",
     "predict": "score image files with a trained model",

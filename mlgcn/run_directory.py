@@ -1,5 +1,6 @@
-"""The name of every file of a run, in one place."""
+"""The name of every file of a run, and of a ladder of runs, in one place."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +65,11 @@ class RunDirectory:
         return self.path / "unreadable.txt"
 
     @property
+    def diverged(self) -> Path:
+        """Why training could not go on, where a ladder left it at that; absent elsewhere."""
+        return self.path / "diverged.txt"
+
+    @property
     def label_graph(self) -> Path:
         """Co-occurrence counts of the training split and the graph made of them, JSON (mlgcn.graph.load_graph)."""
         return self.path / "label_graph.json"
@@ -122,3 +128,43 @@ class RunDirectory:
         """Any further evaluation, by name."""
         folder = self.path / "evaluations" / name
         return EvaluationFiles(folder, folder / "metrics.json")
+
+
+@dataclass(frozen=True)
+class LadderDirectory:
+    """Everything that a ladder writes stands below this folder."""
+
+    path: Path
+
+    @property
+    def split(self) -> Path:
+        """The split of all its runs, CSV as RunDirectory.split."""
+        return self.path / "split.csv"
+
+    @property
+    def throughput(self) -> Path:
+        """Images a second of every rung, and what they were measured on, JSON."""
+        return self.path / "throughput.json"
+
+    @property
+    def figure(self) -> Path:
+        """Every rung's mAP with its interval, PNG."""
+        return self.path / "ladder.png"
+
+    @property
+    def wandb_id(self) -> Path:
+        """The W&B run id of the table, kept when it is made again."""
+        return self.path / "wandb_id.txt"
+
+    def table(self, kind: str) -> Path:
+        """The table as json (all numbers), csv, md, tex or html."""
+        return self.path / f"ladder.{kind}"
+
+    def run(self, name: str, seed: int) -> RunDirectory:
+        """The run of a preset, or a YAML file, with a seed."""
+        return RunDirectory(self.path / re.sub(r"\.ya?ml$", "", name).strip("/").replace("/", "-") / f"seed-{seed}")
+
+    def finished(self, name: str, seeds: int) -> list[Path]:
+        """The folders of the evaluated runs of a preset, in the order of the seeds."""
+        runs = [self.run(name, seed) for seed in range(seeds)]
+        return [run.path for run in runs if run.test.metrics.is_file()]

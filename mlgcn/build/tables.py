@@ -105,12 +105,12 @@ def _divided(
     """The images of a data set that a run uses, in splits, and in words how they came there."""
     data = config.data
     if use == "split":
+        if recorded:  # of what complete_split leaves out, the record knows nothing
+            return table if split is not None else told_parts(table)[0], "recorded"
         if split is not None:
             table = recorded_split(table, Path(split), surplus=True)
             check_patients(table, data.leaks)
             return table, f"as given in {split}"
-        if recorded:  # of what complete_split leaves out, the record knows nothing
-            return told_parts(table)[0], "recorded"
         if not divide:
             return table, "undivided"
         return complete_split(table, data.fractions, config.run.seed, data.by_view, data.leaks)

@@ -4,6 +4,8 @@ from mlgcn.config.data import DataConfig, SourceConfig
 from mlgcn.config.loss import LossConfig
 from mlgcn.config.model import FusionConfig, ModelConfig, QueryConfig
 from mlgcn.config.parsing import (
+    check_same_run,
+    compose_config,
     config_from_dict,
     config_to_dict,
     load_config,
@@ -40,6 +42,8 @@ __all__ = [
     "SourceConfig",
     "TrackingConfig",
     "TrainingConfig",
+    "check_same_run",
+    "compose_config",
     "config_from_dict",
     "config_to_dict",
     "load_config",

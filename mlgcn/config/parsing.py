@@ -20,12 +20,12 @@ SECTIONS: dict[str, type] = {name: type(section) for name, section in vars(Confi
 # Settings of type dict: their keys are checked by whoever takes them.
 FREE = ("data.options", "loss.hard_labels", "evaluation.given_groups", "evaluation.view_weights")
 # Settings that may differ when a run goes on: they change how long it takes, where it is told or how it is measured in
-# the end, not what it learns.
+# the end, not what it learns. (The split is recorded in the run, wherever it once came from.)
 MAY_CHANGE = (
-    "run.dir", "run.resume", "data.root", "data.num_workers", "data.cache", "training.log_every", "tracking.wandb",
-    "tracking.project", "tracking.name", "evaluation.tta", "evaluation.tta_merge", "evaluation.merge_views",
-    "evaluation.view_weights", "evaluation.normal_gating", "evaluation.threshold", "evaluation.bootstrap",
-    "evaluation.cluster",
+    "run.dir", "run.resume", "data.root", "data.split", "data.num_workers", "data.cache", "training.log_every",
+    "tracking.wandb", "tracking.project", "tracking.name", "evaluation.tta", "evaluation.tta_merge",
+    "evaluation.merge_views", "evaluation.view_weights", "evaluation.normal_gating", "evaluation.threshold",
+    "evaluation.bootstrap", "evaluation.cluster",
 )  # fmt: skip
 
 
@@ -57,6 +57,20 @@ def parse_arguments(
         sys.stdout.write(to_yaml(config))
         raise SystemExit(0)
     return config, name
+
+
+def compose_config(presets: Sequence[str], arguments: Sequence[str] = ()) -> Config:
+    """The settings of the first preset or file, those of each further one laid over them, then --section.key value.
+
+    Raises: ValueError and FileNotFoundError as read_preset; ValueError on a setting that is unknown or has another
+        type or value.
+    """
+    parser = _parser("settings", "")
+    try:
+        check_options(parser, arguments, FREE)
+        return _resolve(parser, read_preset(*presets), arguments)
+    except argparse.ArgumentError as error:
+        raise ValueError(" ".join(str(error).split())) from error
 
 
 def config_from_dict(settings: dict[str, Any]) -> Config:

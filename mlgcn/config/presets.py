@@ -1,5 +1,6 @@
 """Presets: YAML files that ship with the package, found by name from anywhere."""
 
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +34,14 @@ def preset_changes(name: str) -> tuple[str | None, dict[str, Any]]:
     return None if base is None else str(base), settings
 
 
-def read_preset(name: str) -> dict[str, Any]:
-    """The settings of a preset or of a YAML file, by section.
+def read_preset(name: str, *over: str) -> dict[str, Any]:
+    """The settings of a preset or of a YAML file, by section, with those of others laid over them in turn.
 
     A file may name a preset or another file (from its own folder) as its `base`, whose settings it changes.
     Raises: ValueError on an unknown preset (naming the nearest), a file that is no mapping of sections, or bases that
         go round in circles; FileNotFoundError if a name that ends in .yaml or .yml is no file.
     """
-    return _read(_path(name), seen=())
+    return reduce(_merged, (_read(_path(one), seen=()) for one in (name, *over)))
 
 
 def _path(name: str) -> Path:

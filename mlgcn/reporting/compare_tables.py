@@ -82,13 +82,13 @@ def _least_likely(entry: Mapping[str, Any]) -> tuple[float, float]:
 
 def _cells(row: Row) -> Iterable[Text]:
     name, metric, entry = row
-    ends = MISSING if entry["low"] is None else f"{_signed(entry['low'])} to {_signed(entry['high'])}"
-    values = (number(entry["a"]), number(entry["b"]), _signed(entry["delta"]), ends)
+    ends = MISSING if entry["low"] is None else f"{signed(entry['low'])} to {signed(entry['high'])}"
+    values = (number(entry["a"]), number(entry["b"]), signed(entry["delta"]), ends)
     # Text, because rich would read a label's brackets as markup.
     return map(Text, (name, metric, *values, number(entry["p"]), number(entry["p_holm"])))
 
 
-def _signed(value: float | None) -> str:
+def signed(value: float | None) -> str:
     if value is None:
         return MISSING
     return f"{value:+.3f}" if round(value, 3) else "0.000"
@@ -142,7 +142,7 @@ def _sentences(comparison: Mapping[str, Any], overall: Iterable[Row]) -> list[st
 def _sentence(metric: str, entry: Mapping[str, Any], level: float) -> str:
     if entry["delta"] is None:
         return f"{metric} is undefined, so that nothing can be said."
-    ends = f"{level * 100:g} % interval of A - B {_signed(entry['low'])} to {_signed(entry['high'])}"
+    ends = f"{level * 100:g} % interval of A - B {signed(entry['low'])} to {signed(entry['high'])}"
     told = f"({ends}, Holm p {number(entry['p_holm'])})"
     if entry["delta"] == 0 or entry["p_holm"] > 1 - level:
         return f"{metric}: these images show no difference between A and B {told}."

@@ -44,16 +44,25 @@ class Paired:
 
 
 def read_paired(sides: Sequence[str], ids: Sequence[str] = ("patient_id",)) -> Paired:
+    """The predictions of two sides or more, each a file, a folder or a pattern of them, see pair.
+
+    Raises: FileNotFoundError; ValueError on fewer sides, and as pair.
+    """
+    if len(sides) < 2:
+        raise ValueError(f"{len(sides)} sides to compare ({', '.join(sides)}), expected at least 2")
+    return pair(sides, [_files(side) for side in sides], ids)
+
+
+def pair(sides: Sequence[str], files: Sequence[tuple[Path, ...]], ids: Sequence[str] = ("patient_id",)) -> Paired:
     """The predictions of all sides, labels by name and images by image_id, in the order of the first file.
 
     Args:
+        sides: their names.
+        files: of each side: predictions files, or folders of runs or of their evaluations, one a seed.
         ids: columns in which all files must agree.
     Raises: FileNotFoundError; ValueError that names the files and what only one has, on other labels or images, ids or
         targets.
     """
-    if len(sides) < 2:
-        raise ValueError(f"{len(sides)} sides to compare ({', '.join(sides)}), expected at least 2")
-    files = [_files(side) for side in sides]
     first_path, *others = dict.fromkeys(path for of_side in files for path in of_side)
     first = _read(first_path)
     read = {first_path: first} | {path: _aligned(_read(path), path, first, first_path, ids) for path in others}

@@ -166,12 +166,14 @@ def _trainer(config: Config, run: RunDirectory, tracking: Tracking) -> L.Trainer
     ]
     if sys.stdout.isatty():
         callbacks.append(RichProgressBar())
+    precision = resolve_precision(settings)
+    logger.info("precision: %s", precision)
     return L.Trainer(
         max_epochs=settings.epochs,
         accelerator=settings.accelerator,
         devices=settings.devices,
         num_nodes=settings.num_nodes,
-        precision=resolve_precision(settings),  # type: ignore[arg-type]
+        precision=precision,  # type: ignore[arg-type]
         accumulate_grad_batches=settings.accumulate,
         gradient_clip_val=config.optimizer.clip,
         num_sanity_val_steps=0,
@@ -200,9 +202,7 @@ def resolve_precision(settings: TrainingConfig) -> str:
         return settings.precision
     on_gpu = settings.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     capable = torch.cuda.is_bf16_supported(including_emulation=False) if on_gpu else _cpu_has_bfloat16()
-    precision = "bf16-mixed" if capable else "32-true"
-    logger.info("precision: %s", precision)
-    return precision
+    return "bf16-mixed" if capable else "32-true"
 
 
 def _cpu_has_bfloat16() -> bool:

@@ -13,8 +13,8 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from mlgcn.config import Config, config_to_dict
-from mlgcn.run_directory import RunDirectory
+from mlgcn.config import Config, TrackingConfig, config_to_dict
+from mlgcn.run_directory import LadderDirectory, RunDirectory
 from mlgcn.stopping import is_main_process
 
 SECONDS_BETWEEN_WRITES = 10
@@ -32,15 +32,13 @@ class Tracking:
         self.csv = CsvLogger(run.metrics)
         self.wandb: wandb.Run | None = None
         self._run, self._config = run, config
-        self._mode = os.environ.get("WANDB_MODE") or config.tracking.wandb
-        if self._mode == "online" and not wandb.api.api_key:
-            raise ValueError("tracking.wandb is online, but no W&B login is stored: run `wandb login`, or use offline")
+        self._mode = _wandb_mode(config.tracking)
 
     def start(self) -> list[Logger]:
         """Opens the loggers, for Lightning's trainer; the run's folder must be there."""
         if self._mode == "disabled" or not is_main_process():
             return [self.csv]
-        self.wandb = _wandb_run(self._run, self._config, self._mode)
+        self.wandb = _wandb_run(self._run, self._config.tracking, self._mode, config_to_dict(self._config))
         return [self.csv, WandbLogger(experiment=self.wandb, save_dir=self.wandb.dir)]
 
     def evaluation(self, report: Mapping[str, Any], figures: Mapping[str, Path]) -> None:
@@ -125,16 +123,39 @@ class CsvLogger(Logger):
         self.save()
 
 
-def _wandb_run(run: RunDirectory, config: Config, mode: str) -> wandb.Run:
-    if not run.wandb_id.is_file():
-        run.wandb_id.write_text(uuid4().hex[:8])
+def track_table(ladder: LadderDirectory, config: TrackingConfig, table: pd.DataFrame, figure: Path) -> None:
+    """Sends the table of a ladder and its figure to W&B, as a run of its own; where W&B is disabled, nothing.
+
+    Raises: ValueError as Tracking.
+    """
+    mode = _wandb_mode(config)
+    if mode == "disabled":
+        return
+    run = _wandb_run(ladder, config, mode)
+    columns = {name: table[name].astype(float if table[name].dtype.kind in "fi" else str) for name in table}
+    run.log({"ladder": wandb.Table(dataframe=pd.DataFrame(columns)), "figures/ladder": wandb.Image(str(figure))})
+    run.finish()
+
+
+def _wandb_mode(config: TrackingConfig) -> str:
+    mode = os.environ.get("WANDB_MODE") or config.wandb
+    if mode == "online" and not wandb.api.api_key:
+        raise ValueError("tracking.wandb is online, but no W&B login is stored: run `wandb login`, or use offline")
+    return mode
+
+
+def _wandb_run(
+    folder: RunDirectory | LadderDirectory, config: TrackingConfig, mode: str, settings: dict[str, Any] | None = None
+) -> wandb.Run:
+    if not folder.wandb_id.is_file():
+        folder.wandb_id.write_text(uuid4().hex[:8])
     return wandb.init(
-        project=config.tracking.project,
-        name=config.tracking.name or run.path.name,
-        id=run.wandb_id.read_text().strip(),
-        dir=run.path,
+        project=config.project,
+        name=config.name or folder.path.name,
+        id=folder.wandb_id.read_text().strip(),
+        dir=folder.path,
         mode=mode,  # type: ignore[arg-type]
-        config=config_to_dict(config),
+        config=settings,
         resume="allow" if mode == "online" else None,  # offline it would only warn; the id is what counts
         settings=wandb.Settings(silent=True, console="off"),
     )
