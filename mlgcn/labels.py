@@ -239,6 +239,16 @@ def group_labels(
     return {group: [names[i] for i in order if group_of[i] == group] for group in GROUPS}
 
 
+def middle_labels(groups: Mapping[str, Sequence[str]], positives: Mapping[str, int]) -> dict[str, str]:
+    """Of each group the label of median frequency among those that have a positive; groups without one are left out."""
+    found = {}
+    for group, members in groups.items():
+        order = sorted((name for name in members if positives[name]), key=lambda name: -positives[name])
+        if order:
+            found[group] = order[len(order) // 2]
+    return found
+
+
 def describe_rule(rule: str, counted: str = "the training split") -> str:
     """The grouping rule in words, for the tables that print it, and what was counted for it."""
     return {
