@@ -80,7 +80,7 @@ def selective_report(
     curves = {kind: risk_coverage(scores, targets, of) for kind, of in kinds.items()}
 
     def means(held: Sequence[int]) -> dict[str, float | None]:
-        return {kind: _plain(mean_defined(area[list(held)])) for kind, area in areas.items()}
+        return {kind: _plain(float(mean_defined(area[list(held)]))) for kind, area in areas.items()}
 
     return {
         "risk": "squared error",

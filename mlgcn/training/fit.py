@@ -241,7 +241,8 @@ def _write_start(config: Config, run: RunDirectory, built: BuiltTable, labels: L
 @rank_zero_only
 def _write_gradients(name: str, run: RunDirectory, loss: MultiExpertLoss, described: Description) -> None:
     """What the loss does to a head, a medium and a tail label, before it moves to wherever the model trains."""
-    middle = middle_labels(described.groups, dict(zip(described.names, described.positives, strict=True)))
+    positives = dict(zip(described.names, described.positives, strict=True))
+    middle = {group: label for group, (label,) in middle_labels(described.groups, positives).items()}
     columns = {label: described.names.index(label) for label in middle.values()}
     content = {"loss": name, "groups": middle, **loss_gradients(loss, columns, len(described.names))}
     run.loss_gradients.write_text(json.dumps(content))
