@@ -147,7 +147,8 @@ def _of_label(predictions: Predictions, name: str, group: str, label: dict[str, 
         _block(predictions, "false alarms: absent, highest scores", scores, (targets == 0) & called, column),
         _block(predictions, "found: present, highest scores", scores, (targets == 1) & called, column),
     )
-    about = f"{group}, {label['positives']:,} positives, threshold {number(label['threshold'])}"
+    many = f"{label['positives']:,} positive" + ("s" if label["positives"] > 1 else "")
+    about = f"{group}, {many}, threshold {number(label['threshold'])}"
     return Cases(f"{short(name, 40)}  ({about})", group, blocks)
 
 

@@ -131,12 +131,15 @@ def confused_labels(predictions: Predictions, report: dict[str, Any]) -> pd.Data
 
 
 def confusion_remark(confusion: pd.DataFrame) -> str:
-    """The pairs with the largest differences in a sentence; "" where none is above 0."""
-    largest = confusion[confusion.difference > 0].nlargest(MOST_PAIRS, "difference", keep="first")
+    """The pairs whose difference is largest after two standard errors are taken off, in a sentence; "" without any."""
+    # Of the rate with two hits and two misses more, which few images cannot make certain (Agresti and Coull 1998).
+    images = confusion.images + 4
+    rate = (confusion.rate * confusion.images + 2) / images
+    sure = confusion.difference - 2 * np.sqrt(rate * (1 - rate) / images)
     pairs = [
         f"{row.label} in {row.rate:.0%} of the {row.images:,} images with {row.present} but without it, against "
         f"{row.rate_without:.0%} with neither"
-        for row in largest.itertuples()
+        for row in confusion.loc[sure[sure > 0].nlargest(MOST_PAIRS).index].itertuples()
     ]
     return f"Most often called for another: {'; '.join(pairs)}." if pairs else ""
 

@@ -38,11 +38,10 @@ def increments_figure(result: Mapping[str, Any]) -> Figure:
             axis.set_title(metric, color=INK, fontweight="bold")
             axis.set_xlabel("A - B")
             axis.tick_params(labelbottom=True)
-        axes[0].set_title(f"{metrics[0]}   {short(comparison['a'], 40)} - {short(comparison['b'], 40)}",
-                          color=INK, fontweight="bold")  # fmt: skip
+        axes[0].set_ylabel(f"A: {short(comparison['a'], 36)}    B: {short(comparison['b'], 36)}")
     cut = f" of {len(labels)} labels" if len(names) < len(labels) else ""
     written = [f"{short(name, 28)}  {labels[name]['positives']:,}" for name in names]
-    grid[0, 0].set_yticks(range(len(names)), written, color=INK)
+    grid[0, 0].set_yticks(range(len(names)), written)
     grid[0, 0].set_ylim(len(names) - 0.4, -0.6)
     figure.legend(handles=_handles(comparisons[0]["level"], set(groups), cut), loc="outside upper left", ncols=6)
     return figure
@@ -52,7 +51,9 @@ def _increments(axis: Axes, entries: Sequence[Mapping[str, Any]], groups: Sequen
     """A point and its interval in each row; filled where the corrected p is at most 1 - level."""
     for row, (entry, group) in enumerate(zip(entries, groups, strict=True)):
         if entry["delta"] is None:
-            axis.annotate("undefined", (0, row), ha="center", va="center", fontsize=7, color=MUTED)
+            axis.annotate(
+                "undefined", (0, row), xytext=(4, 0), textcoords="offset points", va="center", fontsize=7, color=MUTED
+            )
             continue
         colour = GROUP_COLOURS[group]
         if entry["low"] is not None:
@@ -64,7 +65,7 @@ def _increments(axis: Axes, entries: Sequence[Mapping[str, Any]], groups: Sequen
         )  # fmt: skip
     axis.axvline(0, color=INK, linewidth=0.8)
     axis.grid(True)
-    axis.tick_params(axis="y", length=0)
+    axis.tick_params(axis="y", length=0, labelcolor=INK)
 
 
 def _handles(level: float, groups: set[str], cut: str) -> list[Line2D]:

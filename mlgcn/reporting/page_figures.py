@@ -164,9 +164,9 @@ def _interval_remark(report: dict[str, Any]) -> str:
 
 
 def _uncertainty_remark(uncertainty: dict[str, Any]) -> str:
-    """Which of the two uncertainties orders the errors better."""
-    ours, plain = uncertainty["AURC"]["disagreement"], uncertainty["AURC"]["probability"]
-    if ours == plain:
-        return "Here both order the errors equally well."
-    which = "better" if ours < plain else "worse"
-    return f"Here the disagreement orders the errors {which} than p (1 - p), by the areas under the curves."
+    """Whether the disagreement orders the errors at all, and better than the probability does."""
+    areas = uncertainty["AURC"]
+    if areas["disagreement"] >= areas["random"]:
+        return "Here the disagreement does not tell the errors: leaving images out at random does as well."
+    which = "better" if areas["disagreement"] < areas["probability"] else "no better"
+    return f"Here the disagreement tells the errors {which} than p (1 - p) does, by the areas under the curves."
