@@ -16,7 +16,7 @@ def case(seed, images=23, labels=3, levels=4):
 
 
 def running_restated(scores, targets, uncertainty):
-    """Of one label, image by image: the mean risk of the k least uncertain, each of equals at the mean of all equals."""
+    """Of one label: the mean risk of the k least uncertain images, each of equals at the mean of all equals."""
     kept = sorted((u, (s - t) ** 2) for s, t, u in zip(scores, targets, uncertainty, strict=True) if t == t)
     even = [np.mean([risk for other, risk in kept if other == u]) for u, _ in kept]
     return [float(np.mean(even[:k])) for k in range(1, len(even) + 1)]
@@ -41,7 +41,9 @@ def test_curve_and_area_equal_their_restatement_image_by_image(seed, levels, poi
 def test_equal_uncertainties_give_what_breaking_them_at_random_gives_on_average():
     scores, targets, uncertainty = case(1, images=12, labels=2, levels=3)
     rng = np.random.default_rng(2)
-    drawn = [area_under_risk(scores, targets, uncertainty + rng.uniform(0, 0.1, uncertainty.shape)) for _ in range(4000)]
+    drawn = [
+        area_under_risk(scores, targets, uncertainty + rng.uniform(0, 0.1, uncertainty.shape)) for _ in range(4000)
+    ]
     assert area_under_risk(scores, targets, uncertainty)[0] == pytest.approx(np.mean(drawn, axis=0)[0], abs=2e-3)
 
 
