@@ -187,7 +187,9 @@ def test_bad_input_is_one_line_that_says_what_was_expected(folder, tmp_path, cap
 
 def test_labels_without_a_positive_in_training_are_warned_of_and_reported(folder, tmp_path, capsys):
     small = ["--config", str(folder / "tiny.yaml"), "--data.options.images", "96", "--tracking.wandb", "disabled"]
+    small += ["--evaluation.image_sheet", "false"]
     train.main([*small, "--run.dir", str(tmp_path / "run"), "--sampler.num_samples", "16"])
+    assert not (tmp_path / "run" / "figures" / "cases.png").exists()
     assert "no positive in train" in capsys.readouterr().out
     report = json.loads((tmp_path / "run" / "splits.json").read_text())
     absent = [name for name, count in report["parts"]["train"]["positives"].items() if not count]
