@@ -26,7 +26,10 @@ def loss_gradients(loss: MultiExpertLoss, labels: Mapping[str, int], count: int)
     Returns: "logits" from -6 to 6; by name "labels": {"positive": [...], "negative": [...]}; "left_out", what of the
         loss cannot be shown so, in words.
     Source: Lai et al. 2023, figure 3, for negatives.
+    Raises: ValueError that names labels whose column is none of the C.
     """
+    if outside := {name: column for name, column in labels.items() if not 0 <= column < count}:
+        raise ValueError(f"there are no columns {outside} among {count} labels")
     base = loss.base if isinstance(loss.base, ElementwiseLoss) else loss.base.loss
     logits = torch.linspace(-SPAN, SPAN, STEPS)
     factors = torch.ones(count) if loss.factors is None else loss.factors.cpu()

@@ -29,6 +29,8 @@ def write_page(files: EvaluationFiles, run: RunDirectory | None = None, table: L
     splits = json.loads(_text(run.splits) or "null") if run else None
     train_positives = _train_positives(splits, report)
     figures, remarks = page_figures(report, Predictions.read(files.predictions), run, train_positives, table)
+    for name in (name for names in SECTIONS.values() for name in names if name not in figures):
+        (files.figures / f"{name}.png").unlink(missing_ok=True)  # of an evaluation before
     images = save_figures(figures, files.figures)
     page = page_template("page.html").render(
         title=report.get("run") or (run.path if run else files.folder).resolve().name,

@@ -144,7 +144,8 @@ def _add_of_run(run: RunDirectory, report: dict[str, Any], figures: dict[str, Fi
             figures["labels_per_image"] = labels_per_image_figure(cooc.labels_per_image)
     if run.loss_gradients.exists():
         gradients = json.loads(run.loss_gradients.read_text(encoding="utf-8"))
-        figures["loss_gradients"] = loss_gradients_figure(gradients)
+        if gradients["groups"]:
+            figures["loss_gradients"] = loss_gradients_figure(gradients)
         remarks["loss_gradients"] = f"Drawn {' and '.join(gradients['left_out'])}." if gradients["left_out"] else ""
     if run.diagnostics.exists():
         diagnostics = json.loads(run.diagnostics.read_text(encoding="utf-8"))

@@ -49,6 +49,11 @@ def test_a_hard_label_has_its_factor():
     np.testing.assert_allclose(hard, 2.5 * np.array(plain), rtol=1e-6)
 
 
+def test_a_column_that_there_is_not_is_named():
+    with pytest.raises(ValueError, match=r"there are no columns \{'Mass': 3\} among 3 labels"):
+        loss_gradients(MultiExpertLoss(BCELoss()), {"Edema": 0, "Mass": 3}, 3)
+
+
 def test_what_the_curves_cannot_show_is_said():
     remembers = MultiExpertLoss(NVUMLoss(COUNTS, IMAGES))
     (memory,) = loss_gradients(remembers, {"Mass": 1}, 3)["left_out"]

@@ -164,7 +164,10 @@ def test_a_page_needs_no_run(evaluation):
 def test_what_an_unfinished_run_lacks_is_left_out(evaluation, run):
     for path in (run.splits, run.config, run.environment, run.label_graph, run.metrics):
         path.unlink()
+    evaluation.figures.mkdir()
+    (evaluation.figures / "cases.png").touch()  # of an evaluation before
     assert len(Page(write_page(evaluation, run).read_text()).attributes("figure")) == len(PLAIN)
+    assert {path.stem for path in evaluation.figures.iterdir()} == set(PLAIN)
 
 
 def test_the_sections_hold_all_figures_that_there_are_with_remarks_behind_their_captions(run, evaluated):
