@@ -35,12 +35,10 @@ from mlgcn.losses import (
     RobustAsymmetricLoss,
     WeightedBCELoss,
 )
-from mlgcn.reporting.figures import DASHES, INK, MUTED, styled
+from mlgcn.reporting.figures import DASHES, INK, MUTED, PALE, SIGNS, styled
 
 PAGES = Path(__file__).with_name("losses")
-SIGNS = {1.0: ("positive", "#004488"), 0.0: ("negative", "#BB5566")}
 BLEND = LinearSegmentedColormap.from_list("signs", [SIGNS[0.0][1], "#999999", SIGNS[1.0][1]])
-PALE = "#D3D3D3"
 # A rare and a frequent label, drawn solid and dashed.
 COUNTS, IMAGES = [100, 3000], 10_000
 FREQUENCIES = ("a label that 1 % of the images have", "that 30 % have")

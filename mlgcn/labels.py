@@ -239,6 +239,21 @@ def group_labels(
     return {group: [names[i] for i in order if group_of[i] == group] for group in GROUPS}
 
 
+def middle_labels(
+    groups: Mapping[str, Sequence[str]], positives: Mapping[str, int], count: int = 1
+) -> dict[str, list[str]]:
+    """Of each group so many labels at even ranks of frequency, one being the median, among those with a positive.
+
+    Groups without any are left out.
+    """
+    found = {}
+    for group, members in groups.items():
+        order = sorted((name for name in members if positives[name]), key=lambda name: -positives[name])
+        if order:
+            found[group] = list(dict.fromkeys(order[(2 * at + 1) * len(order) // (2 * count)] for at in range(count)))
+    return found
+
+
 def describe_rule(rule: str, counted: str = "the training split") -> str:
     """The grouping rule in words, for the tables that print it, and what was counted for it."""
     return {

@@ -11,7 +11,7 @@ from mlgcn.labels import VIEWS, check_same_labels, merge_labels, studies_of
 from mlgcn.suggestions import check_known
 
 ID_COLUMNS = ("image_id", "patient_id", "study_id", "view")
-SCORE, TARGET = "score/", "target/"
+SCORE, TARGET, SPREAD = "score/", "target/", "spread/"
 # Of the score of a view in the mean of its study, as CheXFusion's.
 VIEW_WEIGHTS = {"frontal": 7.0, "lateral": 3.0, "unknown": 5.0}
 
@@ -24,12 +24,22 @@ class Predictions:
         names: label names in the order of the columns.
         scores: float32 [N, C], each in [0, 1].
         targets: float32 [N, C]; 1 positive, 0 negative, NaN unknown.
+        spreads: float32 [N, C], how far the model's experts lie apart: the standard deviation of their probabilities
+            (divided by E); None where that is not known.
 
     Raises: ValueError that names column and row on repeated, empty or missing image ids, on scores outside [0, 1]
-        or not finite, on targets outside {0, 1, NaN}, on other shapes. Rows count from 0.
+        or not finite, on targets outside {0, 1, NaN}, on spreads below 0 or not finite, on other shapes. Rows count
+        from 0.
     """
 
-    def __init__(self, images: pd.DataFrame, names: Sequence[str], scores: np.ndarray, targets: np.ndarray) -> None:
+    def __init__(
+        self,
+        images: pd.DataFrame,
+        names: Sequence[str],
+        scores: np.ndarray,
+        targets: np.ndarray,
+        spreads: np.ndarray | None = None,
+    ) -> None:
         if missing := [column for column in ID_COLUMNS if column not in images]:
             raise ValueError(f"columns {missing} are missing, expected {list(ID_COLUMNS)}")
         # object, not pandas' string type, whose missing values would not compare equal to anything.
@@ -37,13 +47,14 @@ class Predictions:
         self.names = tuple(names)
         self.scores = np.asarray(scores, dtype=np.float32)
         self.targets = np.asarray(targets, dtype=np.float32)
+        self.spreads = None if spreads is None else np.asarray(spreads, dtype=np.float32)
         self._check()
 
     def _check(self) -> None:
         if repeated := pd.Series(self.names, dtype=object).value_counts().loc[lambda count: count > 1].index.tolist():
             raise ValueError(f"label names repeat: {repeated[:5]}")
-        for what, values in (("scores", self.scores), ("targets", self.targets)):
-            if values.shape != (len(self.images), len(self.names)):
+        for what, values in (("scores", self.scores), ("targets", self.targets), ("spreads", self.spreads)):
+            if values is not None and values.shape != (len(self.images), len(self.names)):
                 raise ValueError(
                     f"{what} have shape {values.shape}, expected ({len(self.images)} images, {len(self.names)} labels)"
                 )
@@ -61,6 +72,9 @@ class Predictions:
         self._refuse(~((self.scores >= 0) & (self.scores <= 1)), SCORE, self.scores, "a number in [0, 1]")
         known = ~np.isnan(self.targets)
         self._refuse(known & (self.targets != 0) & (self.targets != 1), TARGET, self.targets, "0, 1 or blank")
+        if self.spreads is not None:
+            wrong = ~((self.spreads >= 0) & np.isfinite(self.spreads))
+            self._refuse(wrong, SPREAD, self.spreads, "a number >= 0")
 
     def _refuse(self, wrong: np.ndarray, prefix: str, values: np.ndarray, expected: str) -> None:
         if wrong.any():
@@ -84,12 +98,14 @@ class Predictions:
         """
         check_same_labels(self.names, names)
         order = [self.names.index(name) for name in names]
-        return Predictions(self.images, names, self.scores[:, order], self.targets[:, order])
+        spreads = None if self.spreads is None else self.spreads[:, order]
+        return Predictions(self.images, names, self.scores[:, order], self.targets[:, order], spreads)
 
     def by_study(self, weights: Mapping[str, float] = VIEW_WEIGHTS) -> "Predictions":
         """One row a study, in order of appearance: the weighted mean of its images' scores, its targets merged.
 
-        image_id is then the study's; view and targets are merged as mlgcn.data.studies.study_table does.
+        image_id is then the study's; view and targets are merged as mlgcn.data.studies.study_table does. Spreads are
+        averaged as scores are, which is the most that the experts' own means over the study can lie apart.
 
         Args:
             weights: by view, relative to one another.
@@ -103,9 +119,14 @@ class Predictions:
             study = studies["study_id"][int((total == 0).argmax())]
             raise ValueError(f"no image of study {study!r} has a weight > 0 (its view decides: {dict(weights)})")
         share = (weight / total[groups])[:, None]
-        scores = np.zeros((len(studies), len(self.names)))
-        np.add.at(scores, groups, share * self.scores)
-        return Predictions(studies, self.names, scores, merge_labels(self.targets, groups))
+
+        def mean(values: np.ndarray) -> np.ndarray:
+            means = np.zeros((len(studies), len(self.names)))
+            np.add.at(means, groups, share * values)
+            return means
+
+        spreads = None if self.spreads is None else mean(self.spreads)
+        return Predictions(studies, self.names, mean(self.scores), merge_labels(self.targets, groups), spreads)
 
     def _weights(self, weights: Mapping[str, float]) -> np.ndarray:
         """The weight of every image: float64 [N]."""
@@ -119,10 +140,15 @@ class Predictions:
         return weight
 
     def table(self) -> pd.DataFrame:
-        """One row an image: image_id, patient_id, study_id, view, then score/<label> and target/<label> for each."""
-        scores = pd.DataFrame(self.scores, columns=[SCORE + name for name in self.names])
-        targets = pd.DataFrame(self.targets, columns=[TARGET + name for name in self.names])
-        return pd.concat([self.images, scores, targets], axis=1)
+        """One row an image: image_id, patient_id, study_id, view, then score/<label> and target/<label> for each.
+
+        Last spread/<label> for each, where spreads are known.
+        """
+        parts = [self.images]
+        for prefix, values in ((SCORE, self.scores), (TARGET, self.targets), (SPREAD, self.spreads)):
+            if values is not None:
+                parts.append(pd.DataFrame(values, columns=[prefix + name for name in self.names]))
+        return pd.concat(parts, axis=1)
 
     def write(self, path: Path) -> None:
         """Writes the table as Parquet, or as CSV if the path ends in .csv; folders are made where they are missing."""
@@ -138,8 +164,8 @@ class Predictions:
     def read(cls, path: Path) -> "Predictions":
         """The predictions of a Parquet, CSV or .npz file, whoever wrote it; columns go by name, in any order.
 
-        An .npz file holds targets [N, C] and scores or logits [N, C], and where it has them names [C], image_id,
-        patient_id, study_id and view [N]; without names labels are 0 to C - 1, without identifiers rows are.
+        An .npz file holds targets [N, C] and scores or logits [N, C], and where it has them spreads [N, C], names [C],
+        image_id, patient_id, study_id and view [N]; without names labels are 0 to C - 1, without identifiers rows are.
         Raises: ValueError that names file, column and row if the file is not as the class says; FileNotFoundError.
         """
         path = Path(path)
@@ -167,7 +193,7 @@ def _from_arrays(path: Path) -> Predictions:
     except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
         # Plain text is taken for a pickle, which numpy advises to open none the less.
         raise ValueError(f"not readable as .npz: {str(error).split('.')[0]}") from error
-    known = ("targets", "scores", "logits", "names", *ID_COLUMNS)
+    known = ("targets", "scores", "logits", "spreads", "names", *ID_COLUMNS)
     check_known(known, arrays, "array")
     if "targets" not in arrays or ("scores" in arrays) == ("logits" in arrays):
         raise ValueError(f"holds the arrays {sorted(arrays)}, expected targets and either scores or logits")
@@ -189,7 +215,7 @@ def _from_arrays(path: Path) -> Predictions:
             raise ValueError(f"array {name!r} has {len(column)} entries, expected one for each of {len(rows)} images")
     table = pd.DataFrame({name: [str(entry) for entry in column] for name, column in images.items()}, dtype=object)
     names = [str(name) for name in arrays.get("names", range(scores.shape[1]))]
-    return Predictions(table, names, scores, targets.astype(np.float32))
+    return Predictions(table, names, scores, targets.astype(np.float32), arrays.get("spreads"))
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:
@@ -207,16 +233,23 @@ def _from_table(table: pd.DataFrame) -> Predictions:
     columns = pd.Index(table.columns)
     if columns.has_duplicates:
         raise ValueError(f"columns repeat: {columns[columns.duplicated()].tolist()[:5]}")
-    scored = [str(column).removeprefix(SCORE) for column in columns if str(column).startswith(SCORE)]
-    targeted = [str(column).removeprefix(TARGET) for column in columns if str(column).startswith(TARGET)]
-    for names, others, prefix in ((scored, targeted, TARGET), (targeted, scored, SCORE)):
+    scored, targeted, spread = (
+        [str(column).removeprefix(prefix) for column in columns if str(column).startswith(prefix)]
+        for prefix in (SCORE, TARGET, SPREAD)
+    )
+    pairs = [(scored, targeted, TARGET), (targeted, scored, SCORE)]
+    pairs += [(scored, spread, SPREAD), (spread, scored, SCORE)] if spread else []
+    for names, others, prefix in pairs:
         if lone := [prefix + name for name in names if name not in set(others)]:
-            raise ValueError(f"columns {lone[:5]} are missing; every label needs a {SCORE} and a {TARGET} column")
+            also = f", and where one has it a {SPREAD} column" if spread else ""
+            raise ValueError(f"columns {lone[:5]} are missing; every label needs a {SCORE} and a {TARGET} column{also}")
     if not scored:
         raise ValueError(f"there is no column {SCORE}<label>")
-    scores = np.stack([_numbers(table[SCORE + name]) for name in scored], axis=1)
-    targets = np.stack([_numbers(table[TARGET + name]) for name in scored], axis=1)
-    return Predictions(table, scored, scores, targets)
+
+    def values(prefix: str) -> np.ndarray:
+        return np.stack([_numbers(table[prefix + name]) for name in scored], axis=1)
+
+    return Predictions(table, scored, values(SCORE), values(TARGET), values(SPREAD) if spread else None)
 
 
 def _numbers(column: pd.Series) -> np.ndarray:

@@ -80,6 +80,11 @@ class RunDirectory:
         return self.path / "label_vectors.txt"
 
     @property
+    def loss_gradients(self) -> Path:
+        """What the training loss pulls at the logits of a head, a medium and a tail label with, JSON."""
+        return self.path / "loss_gradients.json"
+
+    @property
     def metrics(self) -> Path:
         """Training and validation metrics by step, CSV."""
         return self.path / "metrics.csv"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlgcn.labels import GROUPS, LabelTable, check_same_labels, describe_rule, label_groups
+from mlgcn.labels import GROUPS, LabelTable, check_same_labels, describe_rule, label_groups, middle_labels
 
 NAN = float("nan")
 VALUES = [[1, 0, NAN], [0, 1, 1], [NAN, 0, 0], [1, 1, 0]]
@@ -294,6 +294,14 @@ def test_every_label_is_in_exactly_one_group(positives, rule):
     groups = label_groups(made, rule)
     assert tuple(groups) == GROUPS
     assert sorted(name for members in groups.values() for name in members) == sorted(made.names)
+
+
+def test_middle_labels_stand_at_even_ranks_among_those_with_a_positive():
+    groups = {"head": ["a", "b", "c", "d"], "medium": ["e"], "tail": ["f"]}
+    positives = {"a": 90, "b": 80, "c": 70, "d": 60, "e": 5, "f": 0}
+    assert middle_labels(groups, positives) == {"head": ["c"], "medium": ["e"]}
+    assert middle_labels(groups, positives, 2) == {"head": ["b", "d"], "medium": ["e"]}
+    assert middle_labels({"head": ["d", "a"]}, positives, 5) == {"head": ["a", "d"]}
 
 
 def test_the_rule_in_words_says_its_borders():

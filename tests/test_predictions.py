@@ -13,12 +13,13 @@ ODD = st.sampled_from(["007", "1.0", "1e5", "NA", "nan", "None", "TRUE", " padde
 SUFFIXES = [".parquet", ".csv"]
 
 
-def some(images=3, names=("Opacity", "Pleural Other/Thickening"), seed=0):
+def some(images=3, names=("Opacity", "Pleural Other/Thickening"), seed=0, spread=False):
     rng = np.random.default_rng(seed)
     ids = [f"{i:03d}" for i in range(images)]
     table = pd.DataFrame({"image_id": ids, "patient_id": ids, "study_id": ids, "view": "frontal"})
     shape = (images, len(names))
-    return Predictions(table, names, rng.uniform(size=shape), rng.choice([0, 1, np.nan], size=shape))
+    scores, targets = rng.uniform(size=shape), rng.choice([0, 1, np.nan], size=shape)
+    return Predictions(table, names, scores, targets, rng.uniform(0, 0.5, size=shape) if spread else None)
 
 
 def assert_same(found, expected):
@@ -115,6 +116,52 @@ def test_repeated_columns_are_refused(tmp_path):
     pd.concat([table, table[["score/Opacity"]]], axis=1).to_csv(tmp_path / "p.csv", index=False)
     with pytest.raises(ValueError, match=r"columns repeat: \['score/Opacity'\]"):
         Predictions.read(tmp_path / "p.csv")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_spread_of_the_experts_stands_beside_the_scores_where_it_is_known(tmp_path, suffix):
+    written, path = some(spread=True), tmp_path / f"p{suffix}"
+    written.write(path)
+    found = Predictions.read(path)
+    assert_same(found, written)
+    assert found.spreads.dtype == np.float32
+    np.testing.assert_array_equal(found.spreads, written.spreads)
+    np.testing.assert_array_equal(found.aligned(written.names[::-1]).spreads, written.spreads[:, ::-1])
+    assert list(written.table().columns[-2:]) == ["spread/Opacity", "spread/Pleural Other/Thickening"]
+    some().write(path)
+    assert Predictions.read(path).spreads is None and some().aligned(written.names[::-1]).spreads is None
+
+
+def test_arrays_may_hold_spreads(tmp_path):
+    made = some(spread=True)
+    np.savez(tmp_path / "p.npz", scores=made.scores, targets=made.targets, spreads=made.spreads)
+    np.testing.assert_array_equal(Predictions.read(tmp_path / "p.npz").spreads, made.spreads)
+
+
+@pytest.mark.parametrize("wrong", [-0.1, np.nan, np.inf])
+def test_a_spread_that_is_none_is_named(wrong):
+    made = some(spread=True)
+    made.spreads[1, 0] = wrong
+    with pytest.raises(ValueError, match=r"column 'spread/Opacity', row 1 \(image '001'\): .* expected a number >= 0"):
+        Predictions(made.images, made.names, made.scores, made.targets, made.spreads)
+    with pytest.raises(ValueError, match=r"spreads have shape \(3,\), expected \(3 images, 2 labels\)"):
+        Predictions(made.images, made.names, made.scores, made.targets, made.spreads[:, 0])
+
+
+def test_spreads_are_there_for_every_label_or_for_none(tmp_path):
+    some(spread=True).table().drop(columns="spread/Opacity").to_csv(tmp_path / "p.csv", index=False)
+    with pytest.raises(
+        ValueError, match=r"columns \['spread/Opacity'\] are missing; .* and where one has it a spread/"
+    ):
+        Predictions.read(tmp_path / "p.csv")
+
+
+def test_the_spread_of_a_study_is_the_weighted_mean_of_its_images():
+    made = some(spread=True)
+    images = made.images.assign(study_id="s", patient_id="p", view=["frontal", "lateral", "unknown"])
+    merged = Predictions(images, made.names, made.scores, made.targets, made.spreads).by_study()
+    expected = np.array([7, 3, 5]) / 15 @ made.spreads.astype(np.float64)
+    np.testing.assert_allclose(merged.spreads, [expected], rtol=1e-6)
 
 
 def test_numbers_as_identifiers_are_refused_rather_than_turned_into_text(tmp_path):

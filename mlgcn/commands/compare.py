@@ -11,6 +11,8 @@ from mlgcn.commands.console import command, say
 from mlgcn.config import parse_command
 from mlgcn.reporting.compare import CLUSTERS, METRICS, RULES, compare
 from mlgcn.reporting.compare_tables import comparison_rows
+from mlgcn.reporting.figures import check_figure_file, save_figure
+from mlgcn.reporting.increments import increments_figure
 
 DESCRIPTION = (
     "Compares the first model with each other one on the same images: differences A - B of each metric, for groups and "
@@ -29,6 +31,8 @@ def main(arguments: Sequence[str]) -> None:
     with command("mlgcn compare"):
         if options.out and not Path(options.out).parent.is_dir():
             raise FileNotFoundError(f"--out: there is no folder {Path(options.out).parent}")
+        if options.figure:
+            check_figure_file(Path(options.figure), "--figure")
         result = compare(
             options.sides,
             options.cluster,
@@ -43,6 +47,9 @@ def main(arguments: Sequence[str]) -> None:
         if options.out:
             Path(options.out).write_text(json.dumps(result, indent=2, allow_nan=False))
             say(f"written: {options.out}")
+        if options.figure:
+            save_figure(increments_figure(result), Path(options.figure))
+            say(f"written: {options.figure}")
 
 
 def _parser() -> ArgumentParser:
@@ -63,4 +70,6 @@ def _parser() -> ArgumentParser:
                         "default own if all are runs, else 0.5")  # fmt: skip
     parser.add_argument("--all", action="store_true", help="print every label, not 10 of each metric")
     parser.add_argument("--out", type=str | None, default=None, help="JSON file to write")
+    parser.add_argument("--figure", type=str | None, default=None,
+                        help="draw A - B of each label with its interval into this .png, .svg or .pdf")  # fmt: skip
     return parser

@@ -77,8 +77,9 @@ def evaluate(
     predictions.write(files.predictions)
     report = measure(predictor, predictions, files.metrics, run, split)
     say(summary_table(report))
+    shown = table if config.evaluation.image_sheet else None
     # The page's figures tell head, medium and tail apart.
-    say(f"metrics: {files.metrics}" if "harmonic" in report else f"report: {write_page(files, run)}")
+    say(f"metrics: {files.metrics}" if "harmonic" in report else f"report: {write_page(files, run, shown)}")
     return report
 
 

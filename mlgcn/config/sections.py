@@ -186,6 +186,9 @@ class EvaluationConfig:
     normal_gating: float | None = None
     """Exponent g of p * (1 - p_normal) ** g, which holds findings against the score of a normal image; 0.5 as in the
     winning entry of CXR-LT 2026. By default they are not."""
+    image_sheet: bool = True
+    """The report shows the worst and the best images, so that report, figures and W&B hold patients' images; with false
+    they hold none."""
 
     def __post_init__(self) -> None:
         if self.normal_gating is not None and not self.normal_gating >= 0:

@@ -5,6 +5,7 @@ from mlgcn.losses.base import ElementwiseLoss, masked_mean
 from mlgcn.losses.binary import BCELoss, ClassBalancedLoss, FocalLoss, WeightedBCELoss
 from mlgcn.losses.distribution_balanced import DistributionBalancedLoss
 from mlgcn.losses.diversity import ExpertDiversity
+from mlgcn.losses.gradients import loss_gradients
 from mlgcn.losses.hard_labels import hard_label_factors
 from mlgcn.losses.large_loss import LargeLossReconsideration, LargeLossShare
 from mlgcn.losses.margin import LDAMLoss, LogitAdjustedLoss
@@ -48,5 +49,6 @@ __all__ = [
     "RobustAsymmetricLoss",
     "WeightedBCELoss",
     "hard_label_factors",
+    "loss_gradients",
     "masked_mean",
 ]

@@ -18,7 +18,7 @@ from mlgcn.graph import Cooccurrence
 from mlgcn.labels import LabelTable
 from mlgcn.nn import MultiExpertGCN
 from mlgcn.prediction.edge_influence import EdgeCuts, EdgeInfluence, joined
-from mlgcn.prediction.predictor import Predictor
+from mlgcn.prediction.predictor import Predictor, expert_spread
 
 FORMAT = "mlgcn diagnostics 1"
 MOST_COMPARED = 200
@@ -157,7 +157,7 @@ def diagnose(
         places = batch.rows.numpy()
         vectors = model.image_vectors(*inputs)  # [E, B, D]
         logits = model.logits(vectors, rows)  # [E, B, C]
-        spread += logits.double().sigmoid().std(dim=0, correction=0).sum(dim=0)
+        spread += expert_spread(logits).sum(dim=0)
         cuts.add(vectors, logits.mean(dim=0), rows_of.certain[places], places)
         images += len(places)
     disagreement = (spread / images).float().cpu().numpy()

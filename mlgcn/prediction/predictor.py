@@ -87,7 +87,7 @@ class Predictor:
         files = [str(path) for path in paths]
         unknown = np.full((len(files), len(self.names)), np.nan)
         table = LabelTable(unknown, self.names, image_id=[str(i) for i in range(len(files))], path=files)
-        scores, _ = self._scores(table, batch_size, num_workers, skip_unreadable=False)
+        scores, _, _ = self._scores(table, batch_size, num_workers, skip_unreadable=False)
         return pd.concat([pd.DataFrame({"path": files}), pd.DataFrame(scores, columns=self.names)], axis=1)
 
     def predict_table(
@@ -103,10 +103,10 @@ class Predictor:
         table = table.reordered(self.names)
         if not skip_unreadable:
             check_present(table)
-        scores, rows = self._scores(table, batch_size, num_workers, skip_unreadable)
+        scores, spreads, rows = self._scores(table, batch_size, num_workers, skip_unreadable)
         if self.description.study_views is not None:
             table = study_table(table)
-        predictions = Predictions(table.images.iloc[rows], self.names, scores, table.certain[rows])
+        predictions = Predictions(table.images.iloc[rows], self.names, scores, table.certain[rows], spreads)
         return predictions.by_study(self.settings.view_weights) if self.settings.merge_views else predictions
 
     def batches(
@@ -135,17 +135,29 @@ class Predictor:
     @torch.inference_mode()
     def _scores(
         self, table: LabelTable, batch_size: int, num_workers: int, skip_unreadable: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities [N', C], of the mean over the experts' logits, and row numbers [N'] of what could be read."""
-        settings, parts, rows = self.settings, [], []
-        for (images, *places), batch in self.batches(table, batch_size, num_workers, skip_unreadable):
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+        """Probabilities [N', C], how far the experts lie apart [N', C], row numbers [N'] of what could be read.
 
-            def score(versions: Tensor, places: list[Tensor | None] = places) -> Tensor:
-                return self.model(versions, *places).mean(dim=0)
+        The probabilities are those of the mean over the experts' logits. The spread is that of the images as they are,
+        without test-time augmentation and gating; None with one expert.
+        """
+        settings, parts, apart, rows = self.settings, [], [], []
+        for (images, *places), batch in self.batches(table, batch_size, num_workers, skip_unreadable):
+            versions_logits: list[Tensor] = []  # of the images as they are first
+
+            def score(versions: Tensor, places: list[Tensor | None] = places, seen: list = versions_logits) -> Tensor:
+                seen.append(self.model(versions, *places))
+                return seen[-1].mean(dim=0)
 
             parts.append(augmented_scores(score, images, settings.tta, settings.tta_merge).cpu().numpy())
+            apart.append(expert_spread(versions_logits[0]).float().cpu().numpy())
             rows.append(batch.rows.numpy())
-        scores = np.concatenate(parts)
+        scores, experts = np.concatenate(parts), len(versions_logits[0])
         if settings.normal_gating is not None:
             scores = gate_normal(scores, self.names, settings.normal_gating)
-        return scores, np.concatenate(rows)
+        return scores, np.concatenate(apart) if experts > 1 else None, np.concatenate(rows)
+
+
+def expert_spread(logits: Tensor) -> Tensor:
+    """The standard deviation over experts of each probability, divided by E: logits [E, B, C] -> float64 [B, C]."""
+    return logits.double().sigmoid().std(dim=0, correction=0)

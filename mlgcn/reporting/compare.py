@@ -85,7 +85,7 @@ def compare(
         "level": level,
         "rule": rule_in_words,
     }
-    settings = {"thresholds": chosen, "comparisons": len(found)}
+    settings = {"thresholds": chosen, "comparisons": len(found), "labels": _label_settings(paired, groups)}
     comparisons = [
         _plain(comparison, settings, {"a": first.name, "b": other.name, **about})
         for comparison, other in zip(found, others, strict=True)
@@ -114,6 +114,13 @@ def _groups(paired: Paired, rule: str | None) -> tuple[dict[str, list[str]], str
         for count in ("positives", "known")
     )
     return group_labels(paired.names, positives / nan_for_0(known), rule), describe_rule(rule)
+
+
+def _label_settings(paired: Paired, groups: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
+    """The group of each label, and how many of the images compared have it."""
+    positives = dict(zip(paired.names, (paired.targets == 1).sum(axis=0).tolist(), strict=True))
+    group_of = {name: group for group, members in groups.items() for name in members}
+    return {name: {"group": group_of[name], "positives": positives[name]} for name in paired.names}
 
 
 def _thresholds(paired: Paired, threshold: float | str | None) -> tuple[float | str, list[Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from mlgcn.labels import group_labels
-from mlgcn.metrics import multilabel_report, report_intervals
+from mlgcn.metrics import multilabel_report, report_intervals, selective_report
 from mlgcn.predictions import Predictions
 from mlgcn.suggestions import check_known
 
@@ -24,6 +24,9 @@ def evaluation_report(
 ) -> dict[str, Any]:
     """What multilabel_report says of predictions, by view too, ready for JSON.
 
+    "uncertainty" says whether the experts' disagreement tells when the model errs (selective_report), where the
+    predictions hold it.
+
     Args:
         groups, rule, thresholds: as in multilabel_report.
         resamples: of the bootstrap that "intervals" comes from (report_intervals); 0 leaves it out.
@@ -34,6 +37,8 @@ def evaluation_report(
     check_known(CLUSTERS, [cluster], "cluster")
     columns = predictions.scores, predictions.targets, predictions.names
     report = multilabel_report(*columns, groups, rule, thresholds, views=predictions.images.view)
+    if predictions.spreads is not None:
+        report["uncertainty"] = selective_report(*columns[:2], predictions.spreads, predictions.names, groups)
     if resamples:
         clusters = None if cluster == "image" else predictions.images[f"{cluster}_id"]
         report["intervals"] = report_intervals(*columns, groups, thresholds, clusters, resamples, seed)

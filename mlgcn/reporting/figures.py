@@ -25,10 +25,14 @@ from mlgcn.reporting.tables import by_frequency, number
 # Paul Tol's high-contrast scheme: distinct for every kind of colour vision and in grey. The page uses the same.
 GROUP_COLOURS = {"head": "#004488", "medium": "#DDAA33", "tail": "#BB5566"}
 GROUP_MARKERS = {"head": "o", "medium": "s", "tail": "^"}
-INK, MUTED = "#222222", "#6B6B6B"
+INK, MUTED, PALE = "#222222", "#6B6B6B", "#D3D3D3"
+# Of a target: its name, and the colour of what concerns it.
+SIGNS = {1.0: ("positive", "#004488"), 0.0: ("negative", "#BB5566")}
 WIDTH = 10.0
 DASHES = (0, (4, 2))
 MOST_DRAWN = 60
+# Of a file's metadata, what changes with the day or the version.
+DATED = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -111,7 +115,8 @@ def precision_recall_figure(predictions: Predictions, report: dict[str, Any]) ->
 def frequency_figure(report: dict[str, Any], train_positives: Mapping[str, int] | None = None) -> Figure:
     """A row for each label, from frequent to rare: its training images on a log axis, beside its AP over no skill.
 
-    Without train_positives the positives of the evaluated images are drawn. Above 60 labels the 60 most frequent are.
+    The AP has its interval where the report does. Without train_positives the positives of the evaluated images are
+    drawn. Above 60 labels the 60 most frequent are.
     """
     labels = report["per_label"]
     counts = train_positives or {name: label["positives"] for name, label in labels.items()}
@@ -120,6 +125,7 @@ def frequency_figure(report: dict[str, Any], train_positives: Mapping[str, int] 
     frequency, precision = figure.subplots(1, 2, sharey=True, width_ratios=[1, 1.8])
     frequency_bars(frequency, [(counts[name], labels[name]["group"]) for name in names])
     _precision_points(precision, [labels[name] for name in names])
+    _precision_intervals(precision, [_ap_interval(report, name) for name in names])
     cut = f" ({len(names)} of {len(labels)} labels)" if len(names) < len(labels) else ""
     frequency.set_xlabel(f"{'training' if train_positives else 'evaluated'} images with the label{cut}")
     frequency.set_yticks(range(len(names)), [short(name, 30) for name in names], color=INK)
@@ -167,12 +173,24 @@ def save_figures(figures: Mapping[str, Figure], folder: Path) -> dict[str, Path]
     """Writes each figure as <name>.png into the folder, made where it is missing; returns the files by name."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = {name: folder / f"{name}.png" for name in figures}
-    # Ticks are made when they are drawn, so the style must still stand.
-    with _house_style():
-        for name, figure in figures.items():
-            # No software version in the file: the same figure gives the same bytes.
-            figure.savefig(paths[name], dpi=160, facecolor="white", metadata={"Software": None})
+    for name, figure in figures.items():
+        save_figure(figure, paths[name])
     return paths
+
+
+def check_figure_file(path: Path, option: str) -> None:
+    """Raises ValueError unless save_figure knows the file's ending, FileNotFoundError without its folder."""
+    if path.suffix not in DATED:
+        raise ValueError(f"{option}: {path} ends in {path.suffix!r}, expected one of {list(DATED)}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{option}: there is no folder {path.parent}")
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Writes a figure as PNG, SVG or PDF, by the file's ending; the same figure gives the same bytes."""
+    # Ticks are made when they are drawn, so the style must still stand.
+    with _house_style(), plot_style.context({"svg.hashsalt": "mlgcn"}):
+        figure.savefig(path, dpi=160, facecolor="white", metadata={DATED[path.suffix]: None})
 
 
 def frequency_bars(axis: Axes, rows: list[tuple[int, str]]) -> None:
@@ -265,3 +283,15 @@ def _precision_points(axis: Axes, rows: list[dict[str, Any]]) -> None:
             axis.text(0.01, row, "no positive to find", va="center", fontsize=7.5, color=MUTED)
     axis.set(xlim=(0, 1), xlabel="average precision")
     axis.grid(True)
+
+
+def _precision_intervals(axis: Axes, intervals: Sequence[Sequence[float] | None]) -> None:
+    """A thin line with ends below the point of each label that has an interval."""
+    for row, interval in enumerate(intervals):
+        if interval is not None:
+            axis.plot(interval, [row + 0.3] * 2, color=INK, linewidth=0.9, marker="|", markersize=4)
+
+
+def _ap_interval(report: dict[str, Any], name: str) -> Sequence[float] | None:
+    """Both ends of the interval of a label's AP, None where the report has none."""
+    return report.get("intervals", {}).get("per_label", {}).get(name, {}).get("AP")

@@ -73,6 +73,17 @@ def label_distribution_figure(
 
 
 @styled
+def labels_per_image_figure(counts: Sequence[int]) -> Figure:
+    """How many labels an image has: bars of the images with 0, 1, 2, ... labels, with their share.
+
+    Source: Seo et al. 2023, figure 2a.
+    """
+    figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
+    _labels_per_image(figure.subplots(), counts)
+    return figure
+
+
+@styled
 def threshold_figure(thresholds: ArrayLike, edges: ArrayLike, isolated: ArrayLike, chosen: float) -> Figure:
     """Edges left and labels without an edge by the threshold on P(j|i), the nearest to the chosen one marked."""
     x, lines = np.asarray(thresholds), (np.asarray(edges), np.asarray(isolated))

@@ -1,4 +1,4 @@
-"""Heat maps of how labels come together."""
+"""Heat maps of how labels come together, and of which are taken for one another."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,10 +15,15 @@ from scipy.cluster.hierarchy import dendrogram, linkage
 from scipy.spatial.distance import squareform
 
 from mlgcn.graph import Cooccurrence
+from mlgcn.metrics import label_confusion
+from mlgcn.predictions import Predictions
 from mlgcn.reporting.figures import GROUP_COLOURS, INK, MOST_DRAWN, MUTED, short, styled
+from mlgcn.reporting.tables import by_frequency
 
 KINDS, ORDERS = ("conditional", "counts"), ("frequency", "clustering")
 MOST_NUMBERED = 30  # labels on a side, above which cells carry no number
+FEWEST_CONFUSED = 10  # images with one label but not the other, below which a rate says too little
+MOST_PAIRS = 3
 
 
 @styled
@@ -46,7 +51,7 @@ def cooccurrence_figure(cooc: Cooccurrence, kind: str = "conditional", order: st
         [f"{short(name, 30)}  {cooc.totals[row]:,}" for name, row in zip(names, rows, strict=True)],
         [short(name, 30) for name in names],
         "images with both" if kind == "counts" else "P(column | row)",
-        counts=kind == "counts",
+        "counts" if kind == "counts" else "shares",
     )
     if tree:
         _draw_tree(axis, tree)
@@ -80,21 +85,83 @@ def head_cooccurrence_figure(
     return _heat_map(frame, down, across, "share of the column's pairs")[0]
 
 
+@styled
+def confusion_figure(confusion: pd.DataFrame) -> Figure:
+    """Heat map of what a label that is there adds to how often another is called although it is absent.
+
+    Args:
+        confusion: as confused_labels gives it.
+    """
+    names = list(dict.fromkeys(confusion.present))
+    values = np.full((len(names), len(names)), np.nan)
+    values[~np.eye(len(names), dtype=bool)] = confusion.difference
+    written = [short(name, 30) for name in names]
+    meaning = "called although absent: rate with the row's label less rate without"
+    return _heat_map(pd.DataFrame(values), written, written, meaning, "differences")[0]
+
+
+def confused_labels(predictions: Predictions, report: dict[str, Any]) -> pd.DataFrame:
+    """How often a label is called where it is absent, by whether another is present; the 30 most frequent labels.
+
+    Columns, a row for each pair of different labels: present and label, their names; images that have the one but not
+    the other; rate, the share of these that counts as positive for label; rate_without, that of the images that have
+    neither; difference of the two. NaN below 10 images.
+
+    Args:
+        report: of mlgcn.metrics.multilabel_report, whose thresholds decide.
+    """
+    names = by_frequency(report)[:MOST_NUMBERED]
+    columns = [predictions.names.index(name) for name in names]
+    thresholds = [report["per_label"][name]["threshold"] for name in names]
+    rates = label_confusion(predictions.scores[:, columns], predictions.targets[:, columns], thresholds)
+    present, label = np.nonzero(~np.eye(len(names), dtype=bool))
+    rate, without, images = (values[present, label] for values in rates)
+    rate = np.where(images >= FEWEST_CONFUSED, rate, np.nan)
+    held = np.array(names, dtype=object)
+    return pd.DataFrame(
+        {
+            "present": held[present],
+            "label": held[label],
+            "images": images,
+            "rate": rate,
+            "rate_without": without,
+            "difference": rate - without,
+        }
+    )
+
+
+def confusion_remark(confusion: pd.DataFrame) -> str:
+    """The pairs whose difference is largest after two standard errors are taken off, in a sentence; "" without any."""
+    # Of the rate with two hits and two misses more, which few images cannot make certain (Agresti and Coull 1998).
+    images = confusion.images + 4
+    rate = (confusion.rate * confusion.images + 2) / images
+    sure = confusion.difference - 2 * np.sqrt(rate * (1 - rate) / images)
+    pairs = [
+        f"{row.label} in {row.rate:.0%} of the {row.images:,} images with {row.present} but without it, against "
+        f"{row.rate_without:.0%} with neither"
+        for row in confusion.loc[sure[sure > 0].nlargest(MOST_PAIRS).index].itertuples()
+    ]
+    return f"Most often called for another: {'; '.join(pairs)}." if pairs else ""
+
+
 def clustered(cooc: Cooccurrence) -> list[int]:
     """The places of the labels in an order that puts those that come together side by side."""
     return _tree(cooc)["leaves"] if len(cooc.names) > 1 else [0]
 
 
 def _heat_map(
-    frame: pd.DataFrame, rows: Sequence[str], columns: Sequence[str], meaning: str, counts: bool = False
+    frame: pd.DataFrame, rows: Sequence[str], columns: Sequence[str], meaning: str, kind: str = "shares"
 ) -> tuple[Figure, Axes]:
-    """Shares, or counts on a log scale, with what they mean beside the colours; NaN is grey."""
+    """Shares, differences of shares, or counts on a log scale, with what they mean beside the colours; NaN is grey."""
+    counts, signed = kind == "counts", kind == "differences"
     width, height = (min(8.0, max(1.8, 0.3 * size)) for size in (len(columns), len(rows)))
     figure = Figure(figsize=(width + 3.0, height + 1.6), layout="constrained")
     axis = figure.subplots()
-    most = float(np.nan_to_num(frame).max(initial=0.01))
-    scale = LogNorm(1, max(10, most)) if counts else Normalize(0, 1 if most > 0.5 else most)
-    colours = sns.blend_palette(["#EAF0F7" if counts else "white", GROUP_COLOURS["head"]], as_cmap=True)
+    most = float(np.abs(np.nan_to_num(frame)).max(initial=0.01))
+    ends = (-most, most) if signed else (0, 1 if most > 0.5 else most)
+    scale = LogNorm(1, max(10, most)) if counts else Normalize(*ends)
+    lowest = [GROUP_COLOURS["tail"], "white"] if signed else ["#EAF0F7" if counts else "white"]
+    colours = sns.blend_palette([*lowest, GROUP_COLOURS["head"]], as_cmap=True)
     longest = max(len(rows), len(columns))
     sns.heatmap(
         frame.clip(lower=0.5) if counts else frame,  # a logarithm has no 0
@@ -104,7 +171,7 @@ def _heat_map(
         vmin=scale.vmin,
         vmax=scale.vmax,
         cmap=colours.with_extremes(under="white"),
-        annot=_texts(frame.to_numpy(), counts) if longest <= MOST_NUMBERED else False,
+        annot=_texts(frame.to_numpy(), kind) if longest <= MOST_NUMBERED else False,
         fmt="",
         annot_kws={"fontsize": 6.5},
         linecolor="#E9E9E9",
@@ -125,9 +192,10 @@ def _heat_map(
     return figure, axis
 
 
-def _texts(values: np.ndarray, counts: bool) -> np.ndarray:
-    """What stands in the cells: whole percentages, blank below 1 %, or counts of at most three digits."""
-    write = _short_count if counts else (lambda value: f"{100 * value:.0f}" if value >= 0.01 else "")
+def _texts(values: np.ndarray, kind: str) -> np.ndarray:
+    """What stands in the cells: whole percentages, differences signed, blank below 1 %, or counts of three digits."""
+    sign = "+" if kind == "differences" else ""
+    write = _short_count if kind == "counts" else (lambda v: f"{100 * v:{sign}.0f}" if abs(v) >= 0.01 else "")
     return np.array([[write(value) for value in row] for row in values])
 
 

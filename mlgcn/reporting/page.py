@@ -5,63 +5,32 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-from matplotlib.figure import Figure
-
-from mlgcn.graph import load_graph
+from mlgcn.labels import LabelTable
 from mlgcn.predictions import Predictions
-from mlgcn.reporting.diagnostic_figures import diagnostic_figures, diagnostic_remarks
-from mlgcn.reporting.figures import (
-    GROUP_COLOURS,
-    frequency_figure,
-    precision_recall_figure,
-    save_figures,
-    training_figure,
-)
-from mlgcn.reporting.heat_maps import cooccurrence_figure
+from mlgcn.reporting.figures import GROUP_COLOURS, save_figures
+from mlgcn.reporting.page_figures import SECTIONS, page_figures
 from mlgcn.reporting.tables import by_frequency, summary_rows, undefined_lines
 from mlgcn.reporting.templates import page_template
 from mlgcn.run_directory import EvaluationFiles, RunDirectory
 
-CAPTIONS = {
-    "frequency": "How often each label occurs and how well it is recognised; the bar up to the point is what the "
-    "model gains over knowing nothing.",
-    "precision_recall": "How many of the images called positive are right (precision) as more of the true ones are "
-    "found (recall); the shaded area is the average precision, the dashed line is guessing.",
-    "training": "Losses and validation metrics as training went on; pale lines are single values under their running "
-    "mean, the circle marks the best validation mAP.",
-    "cooccurrence": "Findings that come together in the training images: of the images with the row's label, the "
-    "percentage that also has the column's.",
-    "classifier_norms": "How long each expert's classifiers are, from frequent to rare labels: a longer one moves the "
-    "logit more for the same image.",
-    "expert_disagreement": "How far the experts' probabilities lie apart on the validation images; a label whose "
-    "probability is near 0 leaves little room for it.",
-    "classifier_similarity": "Whether labels that stand together in training got similar classifiers: a point is a "
-    "pair of labels, right of 1 are those that come together more often than by chance.",
-    "edge_influence": "What cutting one edge of the label graph does on the validation images: to the logits of all "
-    "labels, the edge's target framed, and to the target's average precision, below 0 where the edge helped.",
-}
 MOST_NAMED = 10
 
 
-def write_page(files: EvaluationFiles, run: RunDirectory | None = None) -> Path:
+def write_page(files: EvaluationFiles, run: RunDirectory | None = None, table: LabelTable | None = None) -> Path:
     """Writes the figures and the self-contained page of an evaluation; returns the page's file.
 
     Args:
         files: where metrics (the JSON of multilabel_report) and predictions stand, and where figures and page go.
         run: the training run behind them; what it lacks is left out of the page.
+        table: that was scored, whose worst and best images the page then shows.
     Raises: FileNotFoundError without metrics or predictions; ValueError if the two hold other labels.
     """
     report = json.loads(files.metrics.read_text(encoding="utf-8"))
     splits = json.loads(_text(run.splits) or "null") if run else None
     train_positives = _train_positives(splits, report)
-    figures = _figures(report, Predictions.read(files.predictions), run, train_positives)
-    diagnostics = json.loads(_text(run.diagnostics) or "null") if run else None
-    captions = dict(CAPTIONS)
-    if diagnostics:
-        figures |= diagnostic_figures(diagnostics)
-        for name, remark in diagnostic_remarks(diagnostics).items():
-            captions[name] = f"{captions[name]} {remark}".strip()
+    figures, remarks = page_figures(report, Predictions.read(files.predictions), run, train_positives, table)
+    for name in (name for names in SECTIONS.values() for name in names if name not in figures):
+        (files.figures / f"{name}.png").unlink(missing_ok=True)  # of an evaluation before
     images = save_figures(figures, files.figures)
     page = page_template("page.html").render(
         title=report.get("run") or (run.path if run else files.folder).resolve().name,
@@ -71,7 +40,7 @@ def write_page(files: EvaluationFiles, run: RunDirectory | None = None) -> Path:
         always_positive=_always_positive_f1(report),
         train_positives=train_positives,
         notes=_notes(report, splits, train_positives),
-        figures=[{"name": name, "data": _base64(path), "caption": captions[name]} for name, path in images.items()],
+        sections={title: _section(names, images, remarks) for title, names in SECTIONS.items()},
         splits=splits,
         config=_text(run.config) if run else None,
         environment=_text(run.environment) if run else None,
@@ -81,19 +50,17 @@ def write_page(files: EvaluationFiles, run: RunDirectory | None = None) -> Path:
     return files.report
 
 
-def _figures(
-    report: dict[str, Any], predictions: Predictions, run: RunDirectory | None, train_positives: dict[str, int] | None
-) -> dict[str, Figure]:
-    """The figures in the order of the page."""
-    figures = {
-        "frequency": frequency_figure(report, train_positives),
-        "precision_recall": precision_recall_figure(predictions, report),
-    }
-    if run and run.metrics.exists() and not (metrics := pd.read_csv(run.metrics)).empty:
-        figures["training"] = training_figure(metrics)
-    if run and run.label_graph.exists():
-        figures["cooccurrence"] = cooccurrence_figure(load_graph(run.label_graph)[0])
-    return figures
+def _section(names: dict[str, str], images: dict[str, Path], remarks: dict[str, str]) -> list[dict[str, str]]:
+    """The figures of a section that there are: name, data and caption."""
+    return [
+        {
+            "name": name,
+            "data": _base64(images[name]),
+            "caption": " ".join(filter(None, [caption, remarks.get(name)])),
+        }
+        for name, caption in names.items()
+        if name in images
+    ]
 
 
 def _notes(report: dict[str, Any], splits: dict[str, Any] | None, train_positives: dict[str, int] | None) -> list[str]:

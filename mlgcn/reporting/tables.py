@@ -71,6 +71,12 @@ def by_frequency(report: dict[str, Any]) -> list[str]:
     return sorted(labels, key=lambda name: -(labels[name]["prevalence"] or 0.0))
 
 
+def labels_by_group(report: dict[str, Any]) -> dict[str, list[str]]:
+    """Label names by group, in the order of the report; groups without a label are there too."""
+    labels = report["per_label"]
+    return {group: [name for name in labels if labels[name]["group"] == group] for group in report["groups"]}
+
+
 def undefined_lines(report: dict[str, Any]) -> list[str]:
     """A sentence for each set of labels that leaves metrics undefined."""
     metrics_of: dict[tuple[str, ...], list[str]] = {}
@@ -108,9 +114,13 @@ def interval_lines(report: dict[str, Any]) -> list[str]:
         for name in MEANS
         if intervals.get(name) is not None
     ]
+    return [f"{settings['level']:.0%} intervals ({resampled(settings)}): {', '.join(parts)}."]
+
+
+def resampled(settings: dict[str, Any]) -> str:
+    """How often what was drawn for intervals, in words."""
     drawn = {"patient": "patients", "study": "studies", "image": "images"}[settings["cluster"]]
-    how = f"{settings['resamples']:,} resamples of {settings['clusters']:,} {drawn}"
-    return [f"{settings['level']:.0%} intervals ({how}): {', '.join(parts)}."]
+    return f"{settings['resamples']:,} resamples of {settings['clusters']:,} {drawn}"
 
 
 def view_lines(report: dict[str, Any]) -> list[str]:

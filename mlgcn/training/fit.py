@@ -34,8 +34,8 @@ from mlgcn.data.splits import save_split, split_report
 from mlgcn.data.studies import study_table
 from mlgcn.data.transforms import AUGMENTATIONS
 from mlgcn.graph import save_graph
-from mlgcn.labels import LabelTable, describe_rule, label_groups
-from mlgcn.losses import MultiExpertLoss
+from mlgcn.labels import LabelTable, describe_rule, label_groups, middle_labels
+from mlgcn.losses import MultiExpertLoss, loss_gradients
 from mlgcn.nn import ExpertNetwork
 from mlgcn.run_directory import RunDirectory
 from mlgcn.suggestions import check_known
@@ -51,7 +51,7 @@ def fit(config: Config, run: RunDirectory, tracking: Tracking) -> LabelTable:
     """Trains as configured, from the run's last checkpoint on if asked to; returns the table with its split.
 
     Afterwards the run's folder holds the configuration, the environment, the split, co-occurrence, label vectors,
-    metrics and checkpoints.
+    gradients of the loss, metrics and checkpoints.
     Raises: DivergedError if the loss is no longer finite, Interrupted on Ctrl-C, each after saving; as the parts do.
     """
     # What is made, or asked for, only after files are written.
@@ -79,6 +79,7 @@ def fit(config: Config, run: RunDirectory, tracking: Tracking) -> LabelTable:
     last = run.last if config.run.resume == "auto" and run.last.is_file() else None
     module = _module(config, train, labels, loss, last)
     _write_start(config, run, built, labels)
+    _write_gradients(config.loss.name, run, loss, module.description)
     if last:
         # A checkpoint of our own: plain containers and tensors, so that nothing in it can run.
         step = torch.load(last, map_location="cpu", weights_only=True)["global_step"]
@@ -235,3 +236,13 @@ def _write_start(config: Config, run: RunDirectory, built: BuiltTable, labels: L
     save_graph(run.label_graph, labels.cooccurrence, labels.graph)
     save_split(built.table, run.split)
     save_vectors(labels.keyed, run.label_vectors)
+
+
+@rank_zero_only
+def _write_gradients(name: str, run: RunDirectory, loss: MultiExpertLoss, described: Description) -> None:
+    """What the loss does to a head, a medium and a tail label, before it moves to wherever the model trains."""
+    positives = dict(zip(described.names, described.positives, strict=True))
+    middle = {group: label for group, (label,) in middle_labels(described.groups, positives).items()}
+    columns = {label: described.names.index(label) for label in middle.values()}
+    content = {"loss": name, "groups": middle, **loss_gradients(loss, columns, len(described.names))}
+    run.loss_gradients.write_text(json.dumps(content))

@@ -50,6 +50,11 @@ def test_what_is_written_is_what_is_shown_and_asked_for(capsys):
     assert "90 % interval" in shown and "Thresholds: 0.4 for every label" in " ".join(shown.split())
 
 
+def test_the_increments_are_drawn_where_that_is_asked_for(capsys):
+    cli.main(["compare", "one-0.parquet", "other.parquet", *FEW, "--figure", "increments.svg"])
+    assert "written: increments.svg" in capsys.readouterr().out and "<svg" in Path("increments.svg").read_text()
+
+
 def test_without_options_patients_are_drawn_2000_times(capsys):
     cli.main(["compare", "one-0.parquet", "one-1.parquet", "other.parquet"])
     shown = capsys.readouterr().out
@@ -62,6 +67,8 @@ def test_without_options_patients_are_drawn_2000_times(capsys):
         (["other.parquet"], "1 sides to compare (other.parquet), expected at least 2"),
         (["other.parquet", "gone.csv"], "there is no run or predictions file gone.csv"),
         (["other.parquet", "one-0.parquet", "--out", "gone/out.json"], "--out: there is no folder gone"),
+        (["other.parquet", "one-0.parquet", "--figure", "a.jpg"], "--figure: a.jpg ends in '.jpg', expected one of"),
+        (["other.parquet", "one-0.parquet", "--figure", "gone/a.png"], "--figure: there is no folder gone"),
         (["other.parquet", "one-0.parquet", "--threshold", "half"], "threshold is 'half', expected a number in [0, 1]"),
         (["other.parquet", "one-0.parquet", "--threshold", "own"], "other.parquet is no run with metrics"),
         (["other.parquet", "one-0.parquet", "--level", "1"], "level"),

@@ -44,7 +44,8 @@ def test_a_run_leaves_everything_in_its_folder(folder):
         "model.ckpt", "predictions.parquet", "test_metrics.json", "report.html", "wandb_id.txt",
         "checkpoints/best.ckpt", "checkpoints/last.ckpt", "figures/precision_recall.png", "figures/frequency.png",
         "model_diagnostics.json", "validation_metrics.json", "figures/classifier_norms.png",
-        "figures/edge_influence.png",
+        "figures/edge_influence.png", "loss_gradients.json", "figures/loss_gradients.png", "figures/cases.png",
+        "figures/risk_coverage.png",
     }  # fmt: skip
     assert not {name for name in expected if not (run / name).stat().st_size}
     assert yaml.safe_load((run / "config.yaml").read_text())["model"]["experts"] == 2
@@ -101,7 +102,10 @@ def test_predict_scores_files_from_the_command_line(folder):
 
 def test_wandb_ran_offline_under_the_id_that_the_run_keeps(folder):
     run_id = (folder / "run" / "wandb_id.txt").read_text()
-    assert list((folder / "run" / "wandb").glob(f"offline-run-*-{run_id}/run-{run_id}.wandb"))
+    (sent,) = (folder / "run" / "wandb").glob(f"offline-run-*-{run_id}/run-{run_id}.wandb")
+    assert {path.name.rsplit("_", 2)[0] for path in sent.parent.rglob("*.png")} == {
+        path.stem for path in (folder / "run" / "figures").iterdir()
+    }
 
 
 def test_evaluating_the_test_split_again_gives_the_same_metrics(folder):
@@ -183,7 +187,9 @@ def test_bad_input_is_one_line_that_says_what_was_expected(folder, tmp_path, cap
 
 def test_labels_without_a_positive_in_training_are_warned_of_and_reported(folder, tmp_path, capsys):
     small = ["--config", str(folder / "tiny.yaml"), "--data.options.images", "96", "--tracking.wandb", "disabled"]
+    small += ["--evaluation.image_sheet", "false"]
     train.main([*small, "--run.dir", str(tmp_path / "run"), "--sampler.num_samples", "16"])
+    assert not (tmp_path / "run" / "figures" / "cases.png").exists()
     assert "no positive in train" in capsys.readouterr().out
     report = json.loads((tmp_path / "run" / "splits.json").read_text())
     absent = [name for name, count in report["parts"]["train"]["positives"].items() if not count]

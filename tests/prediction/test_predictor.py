@@ -73,6 +73,27 @@ def test_probabilities_are_the_sigmoid_of_the_mean_over_experts(predictor, paths
     np.testing.assert_allclose(table[predictor.names], expected, atol=1e-5)
 
 
+def test_the_spread_is_the_standard_deviation_over_experts_of_the_image_as_it_is(predictor, paths, pixels):
+    mean, std = np.array(predictor.description.mean), np.array(predictor.description.std)
+    inputs = (pixels[:, None] / 255 - mean[:, None, None]) / std[:, None, None]
+    with torch.no_grad():
+        logits = copy.deepcopy(predictor.model).double()(torch.from_numpy(inputs)).numpy()  # [E, N, C]
+    expected = (1 / (1 + np.exp(-logits))).std(axis=0)
+    table = table_of(paths, predictor.names)
+    found = predictor.predict_table(table)
+    assert expected.max() > 1e-3
+    np.testing.assert_allclose(found.spreads, expected, atol=1e-5)
+    predictor.settings = replace(predictor.settings, tta=["hflip"], normal_gating=0.5)
+    augmented = predictor.predict_table(table)
+    assert not np.allclose(augmented.scores, found.scores)
+    np.testing.assert_array_equal(augmented.spreads, found.spreads)
+
+
+def test_one_expert_has_no_spread(tiny_model, paths):
+    predictor = Predictor(*tiny_model(model={"experts": 1}, loss={"diversity": 0}), device="cpu")
+    assert predictor.predict_table(table_of(paths, predictor.names)).spreads is None
+
+
 def test_images_are_normalised_and_sized_as_the_checkpoint_says(tiny_model, tmp_path):
     model, description = tiny_model(data={"image_size": 48})
     predictor = Predictor(model, replace(description, mean=[0.1, 0.5, 0.9], std=[0.5, 1.0, 2.0]), device="cpu")

@@ -162,6 +162,17 @@ def test_runs_bring_their_groups_and_thresholds(tmp_path):
     assert (with_file["rule"], with_file["settings"]["thresholds"]) == ("by hand", 0.5)
 
 
+def test_the_settings_say_each_labels_group_and_positives():
+    one, other = made(0), made(1)
+    one.write("one.parquet")
+    other.write("other.parquet")
+    labels = compare(["one.parquet", "other.parquet"], resamples=5)["settings"]["labels"]
+    assert {name: of["positives"] for name, of in labels.items()} == {
+        name: int((one.targets[:, column] == 1).sum()) for column, name in enumerate(NAMES)
+    }
+    assert labels["Opacity"]["group"] == "head"
+
+
 def test_groups_by_a_rule_are_counted_in_the_runs_training_split(tmp_path):
     as_run(made(0), tmp_path / "one")
     made(1).write("b.parquet")

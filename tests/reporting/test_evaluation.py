@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mlgcn.commands import evaluate
 from mlgcn.labels import describe_rule
-from mlgcn.metrics import bootstrap
+from mlgcn.metrics import area_under_risk, bootstrap, brier_score
 from mlgcn.predictions import Predictions
 from mlgcn.reporting.evaluation import evaluation_report, groups_of
 from mlgcn.reporting.tables import as_text, summary_table
@@ -73,6 +73,16 @@ def test_the_numbers_are_those_of_scikit_learn_overall_and_by_view(predictions):
     assert set(report["per_view"]) == {"frontal", "lateral"}
     auc = evaluation_report(part, groups_of(part), "as found")["per_label"]["Effusion"]["AUC"]
     assert auc == pytest.approx(roc_auc_score(predictions.targets[rows, 0], predictions.scores[rows, 0]))
+
+
+def test_uncertainty_is_reported_where_the_predictions_hold_the_experts_spread(predictions):
+    groups = groups_of(predictions)
+    assert "uncertainty" not in evaluation_report(predictions, groups, "a rule")
+    spreads = np.random.default_rng(1).uniform(size=predictions.scores.shape)
+    parts = predictions.images, NAMES, predictions.scores, predictions.targets, spreads
+    found = json.loads(json.dumps(evaluation_report(Predictions(*parts), groups, "a rule")))["uncertainty"]
+    assert found["AURC"]["disagreement"] == np.mean(area_under_risk(*parts[2:4], parts[4].astype(np.float32)))
+    assert found["AURC"]["random"] == pytest.approx(np.mean(brier_score(*parts[2:4])))
 
 
 def test_another_cluster_is_refused(predictions):

@@ -9,8 +9,10 @@ from mlgcn.metrics import multilabel_report
 from mlgcn.predictions import Predictions
 from mlgcn.reporting.figures import (
     GROUP_COLOURS,
+    check_figure_file,
     frequency_figure,
     precision_recall_figure,
+    save_figure,
     save_figures,
     training_figure,
 )
@@ -69,6 +71,31 @@ def test_every_label_has_a_row_with_its_training_images_and_its_ap_over_no_skill
         label = report["per_label"][name]
         assert label["AP"] is None or {(label["AP"], row), (label["prevalence"], row)} <= shown
     assert texts(precision) == ["no positive to find"]
+
+
+def test_the_interval_of_an_ap_is_a_thin_line_below_its_point(evaluated):
+    _, report = evaluated(6, resamples=20)
+    axis = frequency_figure(report).axes[1]
+    names = sorted(report["per_label"], key=lambda name: -report["per_label"][name]["positives"])
+    ends = {name: report["intervals"]["per_label"][name]["AP"] for name in names}
+    assert sum(interval is None for interval in ends.values()) == 1
+    drawn = [name for name in names if ends[name] is not None]
+    for line, name in zip(axis.lines, drawn, strict=True):
+        assert list(line.get_xdata()) == ends[name] and line.get_ydata()[0] == names.index(name) + 0.3
+    assert not frequency_figure(evaluated(6)[1]).axes[1].lines
+
+
+def test_a_figure_is_saved_by_its_ending_and_the_same_report_gives_the_same_bytes(evaluated, tmp_path):
+    for suffix in (".png", ".svg", ".pdf"):
+        files = [tmp_path / f"{name}{suffix}" for name in "ab"]
+        for file in files:
+            check_figure_file(file, "--figure")
+            save_figure(frequency_figure(evaluated(2)[1]), file)
+        assert files[0].read_bytes() == files[1].read_bytes()
+    with pytest.raises(ValueError, match=r"--figure: .*a.jpg ends in '.jpg', expected one of \['.png', '.svg'"):
+        check_figure_file(tmp_path / "a.jpg", "--figure")
+    with pytest.raises(FileNotFoundError, match=r"--figure: there is no folder .*gone"):
+        check_figure_file(tmp_path / "gone" / "a.png", "--figure")
 
 
 def test_the_frequency_axis_says_which_images_and_how_many_labels_it_shows():

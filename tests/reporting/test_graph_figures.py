@@ -9,6 +9,7 @@ from mlgcn.reporting.graph_figures import (
     MORE,
     comparison_figure,
     label_distribution_figure,
+    labels_per_image_figure,
     sampling_figure,
     threshold_figure,
 )
@@ -41,6 +42,12 @@ def test_beside_it_stand_the_images_by_their_number_of_labels(label_graph_of):
     numbers = values.sum(axis=1)
     assert [bar.get_height() for bar in axis.patches] == [np.sum(numbers == n) for n in range(int(numbers.max()) + 1)]
     assert axis.get_xlabel() == f"labels of an image (mean {numbers.mean():.2f})"
+
+
+def test_the_labels_of_an_image_have_a_figure_of_their_own(label_graph_of):
+    cooc, _, values = label_graph_of(8)
+    (axis,) = labels_per_image_figure(cooc.labels_per_image).axes
+    assert [bar.get_height() for bar in axis.patches] == np.bincount(values.sum(axis=1).astype(int)).tolist()
 
 
 def test_shares_stand_over_the_bars_unless_there_are_many(label_graph_of):

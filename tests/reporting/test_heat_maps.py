@@ -4,7 +4,16 @@ from hypothesis import given, settings
 from hypothesis.strategies import integers
 
 from mlgcn.graph import cooccurrence
-from mlgcn.reporting.heat_maps import clustered, cooccurrence_figure, head_cooccurrence_figure
+from mlgcn.metrics import label_confusion
+from mlgcn.reporting.heat_maps import (
+    clustered,
+    confused_labels,
+    confusion_figure,
+    confusion_remark,
+    cooccurrence_figure,
+    head_cooccurrence_figure,
+)
+from mlgcn.reporting.tables import by_frequency
 
 # Rare twice with Common, once of them with Odd; Never is never positive.
 NAMES = ["Rare", "Never", "Common", "$Odd_1$"]
@@ -117,3 +126,47 @@ def test_unknown_kinds_and_orders_are_refused(label_graph_of, options, message):
 def test_one_label_two_labels_and_labels_never_positive_are_drawn(kind, order):
     for values in (np.ones((2, 1)), np.eye(2), np.zeros((3, 3)), np.array([[1, np.nan], [np.nan, np.nan]])):
         cooccurrence_figure(cooccurrence(values), kind, order).draw_without_rendering()
+
+
+def test_what_a_present_label_adds_to_the_calls_of_an_absent_one_is_shown_signed(evaluated):
+    predictions, report = evaluated(5)
+    confusion = confused_labels(predictions, report)
+    names = by_frequency(report)
+    assert len(confusion) == 20 and list(dict.fromkeys(confusion.present)) == names
+    with_it, without, images = label_confusion(predictions.scores, predictions.targets, 0.5)
+    expected = np.full((5, 5), np.nan)
+    for row in confusion.itertuples():
+        at = predictions.names.index(row.present), predictions.names.index(row.label)
+        assert row.images == images[at]
+        if row.images >= 10:
+            assert row.difference == pytest.approx(with_it[at] - without[at])
+            expected[names.index(row.present), names.index(row.label)] = row.difference
+    assert 0 < np.isnan(expected).sum() - 5 < 20  # some pairs rest on too few images
+    figure = confusion_figure(confusion)
+    np.testing.assert_allclose(shown(figure), expected)
+    assert labels(figure.axes[0].get_yticklabels()) == names == labels(figure.axes[0].get_xticklabels())
+    written = [text.get_text() for text in figure.axes[0].texts]
+    told = expected[~np.isnan(expected)]
+    assert written == [f"{100 * value:+.0f}" if abs(value) >= 0.01 else "" for value in told]
+    colours = figure.axes[0].collections[0]
+    np.testing.assert_allclose(colours.to_rgba(0)[:3], (1, 1, 1), atol=0.01)
+
+
+def test_pairs_are_named_only_where_chance_does_not_explain_them(evaluated):
+    predictions, report = evaluated(5)
+    confusion = confused_labels(predictions, report)
+    confusion[["rate", "rate_without", "difference", "images"]] = [0.2, 0.2, 0.0, 100]
+    assert confusion_remark(confusion) == ""
+    few, many = confusion.index[3], confusion.index[7]
+    columns = ["rate", "rate_without", "difference", "images"]
+    confusion.loc[few, columns], confusion.loc[many, columns] = [0.3, 0.1, 0.2, 10], [0.3, 0.1, 0.2, 1000]
+    pair = confusion.loc[many]
+    assert confusion_remark(confusion) == (
+        f"Most often called for another: {pair.label} in 30% of the 1,000 images with {pair.present} but without it, "
+        "against 10% with neither."
+    )
+
+
+@pytest.mark.parametrize(("size", "drawn"), [(1, 0), (2, 2), (40, 30)])
+def test_the_30_most_frequent_labels_are_compared(evaluated, size, drawn):
+    assert confused_labels(*evaluated(size)).present.nunique() == drawn

@@ -8,13 +8,18 @@ import pandas as pd
 import pytest
 
 from mlgcn.graph import cooccurrence, save_graph
+from mlgcn.labels import LabelTable
+from mlgcn.losses import BCELoss, LargeLossReconsideration, MultiExpertLoss, loss_gradients
 from mlgcn.metrics import multilabel_report
 from mlgcn.predictions import Predictions
 from mlgcn.reporting import write_page
+from mlgcn.reporting.page_figures import SECTIONS, page_figures
 from mlgcn.run_directory import EvaluationFiles, RunDirectory
 
 HOSTILE = '<script>alert("x")</script>&\'"'
 NAMES = ["Lung Opacity", "Hernia", HOSTILE]
+# Of the figures, those that need no more than predictions and metrics.
+PLAIN = ["frequency", "precision_recall", "reliability", "confusion"]
 GROUPS = {"head": ["Lung Opacity"], "medium": ["Hernia"], "tail": [HOSTILE]}
 
 
@@ -45,25 +50,23 @@ class Page(HTMLParser):
         return " ".join("".join(self.words).split())
 
 
-@pytest.fixture
-def evaluation(tmp_path):
+def made_evaluation(folder):
     """The files of an evaluation whose third label has no positive."""
     rng = np.random.default_rng(0)
     targets = (rng.uniform(size=(80, 3)) < [0.5, 0.2, 0]).astype(np.float32)
     ids = [f"{i:03d}" for i in range(80)]
     images = pd.DataFrame({"image_id": ids, "patient_id": ids, "study_id": ids, "view": "frontal"})
     predictions = Predictions(images, NAMES, rng.uniform(size=(80, 3)), targets)
-    files = EvaluationFiles(tmp_path / "evaluation", tmp_path / "evaluation" / "metrics.json")
+    files = EvaluationFiles(folder / "evaluation", folder / "evaluation" / "metrics.json")
     predictions.write(files.predictions)
     report = multilabel_report(predictions.scores, predictions.targets, NAMES, GROUPS, "by a rule & more")
     files.metrics.write_text(json.dumps(report | {"split": "test", "unreadable": ["a<b>.png"]}))
     return files
 
 
-@pytest.fixture
-def run(tmp_path):
-    """A run directory with everything that a page can show."""
-    run = RunDirectory(tmp_path / "a <run>")
+def made_run(folder):
+    """A run directory with what a page shows of it."""
+    run = RunDirectory(folder / "a <run>")
     run.path.mkdir()
     part = {"images": 1234, "patients": 567, "known": dict.fromkeys(NAMES, 1234)}
     parts = {
@@ -79,10 +82,27 @@ def run(tmp_path):
     return run
 
 
-def test_the_page_holds_the_numbers_next_to_no_skill(evaluation, run):
-    path = write_page(evaluation, run)
-    assert path == evaluation.report
-    report, text = json.loads(evaluation.metrics.read_text()), Page(path.read_text()).text
+@pytest.fixture
+def evaluation(tmp_path):
+    return made_evaluation(tmp_path)
+
+
+@pytest.fixture
+def run(tmp_path):
+    return made_run(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The files of an evaluation with its page, for tests that only read it."""
+    folder = tmp_path_factory.mktemp("written")
+    files = made_evaluation(folder)
+    assert write_page(files, made_run(folder)) == files.report
+    return files
+
+
+def test_the_page_holds_the_numbers_next_to_no_skill(written):
+    report, text = json.loads(written.metrics.read_text()), Page(written.report.read_text()).text
     assert text.startswith("a <run> – mlgcn a <run> test split · 80 images · 3 labels")
     assert f"mAP {report['mAP']:.3f} no skill {report['no_skill_mAP']:.3f}" in text
     assert f"mAUC {report['mAUC']:.3f} no skill 0.500" in text
@@ -93,33 +113,33 @@ def test_the_page_holds_the_numbers_next_to_no_skill(evaluation, run):
     assert "Groups by a rule & more." in text and text.endswith("Research software, not a medical device.")
 
 
-def test_the_page_warns_about_everything_that_limits_the_numbers(evaluation, run):
-    text = Page(write_page(evaluation, run).read_text()).text
+def test_the_page_warns_about_everything_that_limits_the_numbers(written):
+    text = Page(written.report.read_text()).text
     assert "Patients are shared." in text
     assert f"Training saw no positive image of {HOSTILE}, which" in text
     assert f"Undefined for 1 of 3 labels and left out of the means: AP, AUC, F1 of {HOSTILE}." in text
     assert "Unreadable and not in the numbers (1): a<b>.png." in text
 
 
-def test_the_page_shows_split_configuration_and_environment(evaluation, run):
-    page = Page(write_page(evaluation, run).read_text())
+def test_the_page_shows_split_configuration_and_environment(written):
+    page = Page(written.report.read_text())
     for piece in ("train1,2345676981", "source: <phantom>", '{"torch": "2.15"}', "by patient"):
         assert piece in page.text
     assert len(page.attributes("details")) == 3
 
 
-def test_the_figures_are_embedded_and_also_written(evaluation, run):
-    page = Page(write_page(evaluation, run).read_text())
-    names = ["frequency", "precision_recall", "training", "cooccurrence"]
+def test_the_figures_are_embedded_and_also_written(written):
+    page = Page(written.report.read_text())
+    names = ["frequency", "labels_per_image", "cooccurrence", *PLAIN[1:], "training"]
     assert [figure["id"] for figure in page.attributes("figure")] == names
     for name, image in zip(names, page.attributes("img"), strict=True):
         kind, _, data = image["src"].partition(",")
         assert kind == "data:image/png;base64" and image["alt"]
-        assert base64.b64decode(data) == (evaluation.figures / f"{name}.png").read_bytes()
+        assert base64.b64decode(data) == (written.figures / f"{name}.png").read_bytes()
 
 
-def test_the_page_loads_nothing(evaluation, run):
-    html = write_page(evaluation, run).read_text()
+def test_the_page_loads_nothing(written):
+    html = written.report.read_text()
     page = Page(html)
     links = [value for _, attributes in page.tags for key, value in attributes.items() if key in ("src", "href")]
     assert all(link.startswith("data:") for link in links)
@@ -127,8 +147,8 @@ def test_the_page_loads_nothing(evaluation, run):
     assert any("default-src 'none'" in meta.get("content", "") for meta in page.attributes("meta"))
 
 
-def test_a_hostile_label_name_stays_text(evaluation, run):
-    html = write_page(evaluation, run).read_text()
+def test_a_hostile_label_name_stays_text(written):
+    html = written.report.read_text()
     assert HOSTILE in Page(html).text
     assert "alert(" not in "".join(re.findall(r"<script>.*?</script>", html, re.DOTALL))
     assert html.count("<script>") == 1
@@ -137,14 +157,54 @@ def test_a_hostile_label_name_stays_text(evaluation, run):
 def test_a_page_needs_no_run(evaluation):
     page = Page(write_page(evaluation).read_text())
     assert page.text.startswith("evaluation – mlgcn")
-    assert [figure["id"] for figure in page.attributes("figure")] == ["frequency", "precision_recall"]
+    assert [figure["id"] for figure in page.attributes("figure")] == PLAIN
     assert "in training" not in page.text and not page.attributes("details")
 
 
 def test_what_an_unfinished_run_lacks_is_left_out(evaluation, run):
     for path in (run.splits, run.config, run.environment, run.label_graph, run.metrics):
         path.unlink()
-    assert len(Page(write_page(evaluation, run).read_text()).attributes("figure")) == 2
+    evaluation.figures.mkdir()
+    (evaluation.figures / "cases.png").touch()  # of an evaluation before
+    assert len(Page(write_page(evaluation, run).read_text()).attributes("figure")) == len(PLAIN)
+    assert {path.stem for path in evaluation.figures.iterdir()} == set(PLAIN)
+
+
+def test_the_sections_hold_all_figures_that_there_are_with_remarks_behind_their_captions(run, evaluated):
+    predictions, report = evaluated(70, images=60, resamples=5)
+    save_graph(run.label_graph, cooccurrence(np.nan_to_num(predictions.targets), predictions.names))
+    gradients = loss_gradients(MultiExpertLoss(LargeLossReconsideration(BCELoss())), {predictions.names[0]: 0}, 70)
+    run.loss_gradients.write_text(json.dumps({"loss": "bce", "groups": {"head": predictions.names[0]}, **gradients}))
+    paths = [f"phantom:0:{row}" if row % 2 else "gone.png" for row in range(60)]
+    table = LabelTable(predictions.targets, predictions.names, image_id=predictions.images.image_id, path=paths)
+    figures, remarks = page_figures(report, predictions, run, table=table)
+    assert set(figures) == {name for title, names in SECTIONS.items() if title != "Model" for name in names}
+    for name, said in {
+        "frequency": "is the 95% interval of the AP (5 resamples of 60 images)",
+        "labels_per_image": "On the left, how often each of all labels occurs.",
+        "confusion": "The 30 most frequent labels are drawn.",
+        "risk_coverage": "Here the disagreement ",
+        "cases": " of them could not be read.",
+        "loss_gradients": "Drawn without large-loss reconsideration",
+    }.items():
+        assert said in remarks[name]
+
+
+def test_without_a_table_or_with_nothing_to_read_there_is_no_image_sheet(evaluated):
+    predictions, report = evaluated(3, images=40)
+    table = LabelTable(predictions.targets, predictions.names, image_id=predictions.images.image_id)
+    for scored in (None, table):
+        assert "cases" not in page_figures(report, predictions, table=scored)[0]
+
+
+@pytest.mark.parametrize(
+    ("areas", "said"),
+    [((0.2, 0.3), "errors better than p (1 - p)"), ((0.3, 0.3), "no better than"), ((0.5, 0.6), "does not tell")],
+)
+def test_the_remark_says_whether_the_disagreement_tells_the_errors(evaluated, areas, said):
+    predictions, report = evaluated(3, images=40)
+    report["uncertainty"]["AURC"] |= dict(zip(("disagreement", "probability"), areas, strict=True), random=0.5)
+    assert said in page_figures(report, predictions)[1]["risk_coverage"]
 
 
 def test_the_runs_name_in_the_report_is_the_title(evaluation, run):
@@ -161,6 +221,5 @@ def test_predictions_of_other_labels_are_refused(evaluation):
         write_page(evaluation)
 
 
-def test_the_same_files_give_the_same_page(evaluation, run):
-    first = write_page(evaluation, run).read_bytes()
-    assert write_page(evaluation, run).read_bytes() == first
+def test_the_same_files_give_the_same_page(evaluation, run, written):
+    assert write_page(evaluation, run).read_bytes() == written.report.read_bytes()
