@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:  # slow to import, and transformers is an extra
-    from torch import Tensor, nn
+    from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
 Pooling = Literal["mean", "cls"]
@@ -62,7 +62,7 @@ def load_encoder(model: str) -> tuple["PreTrainedTokenizerBase", Any]:
 
 def encoder_of(network: Any) -> Any:
     """What encode_texts uses of a network: of an encoder-decoder the encoder, no pooler; float32, evaluation mode."""
-    encoder: nn.Module = network.encoder if _is_pair(network) else network
+    encoder = network.encoder if _is_pair(network) else network
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None
     return encoder.float().eval()
@@ -88,6 +88,23 @@ def untrained_encoder(settings: Mapping[str, Any]) -> Any:
         kind, reason = settings.get("model_type"), " ".join(str(error).split())
         raise ValueError(f"no text encoder of kind {kind!r} can be built: {reason}") from error
     return encoder_of(network)
+
+
+def read_encoder_settings(model: str) -> dict[str, Any]:
+    """What encoder_settings says of a model that is at hand, of which nothing but its configuration is read.
+
+    Nothing is downloaded.
+    Raises: ValueError without transformers; FileNotFoundError if neither a folder nor the hub's local cache has it.
+    """
+    transformers = _transformers()
+    try:
+        config = transformers.AutoConfig.from_pretrained(model, trust_remote_code=False, local_files_only=True)
+    except Exception as error:  # as above
+        reason = " ".join(str(error).split())
+        raise FileNotFoundError(
+            f"text encoder {model!r} is not at hand, its config.json is needed: {reason}"
+        ) from error
+    return encoder_settings(config)
 
 
 def encoder_settings(config: Any) -> dict[str, Any]:

@@ -81,8 +81,8 @@ def save_model(path: Path, model: ExpertNetwork, description: Description) -> No
 def load_model(path: Path) -> tuple[ExpertNetwork, Description]:
     """The model of a file that save_model wrote, or of a checkpoint written during training; in evaluation mode.
 
-    Raises: FileNotFoundError; ValueError if it is no such file, its weights do not fit its description, or it has a text
-        encoder and transformers is not installed.
+    Raises: FileNotFoundError; ValueError if it is no such file, its weights do not fit its description, or its text
+        encoder cannot be built, as without transformers.
     """
     description, state = _read(path)
     config = config_from_dict(description.config)

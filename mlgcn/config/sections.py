@@ -236,8 +236,8 @@ class Config:
             raise ValueError("query.vectors graph needs a label graph: graph.variant is none")
         if self.trains_encoder and (self.embeddings.source, self.embeddings.projection) != ("text", "none"):
             raise ValueError(
-                "query.vectors encoder trains the text encoder: embeddings.source must be text and embeddings.projection "
-                f"none, got {self.embeddings.source} and {self.embeddings.projection}"
+                "query.vectors encoder trains the text encoder itself: embeddings.source must be text and "
+                f"embeddings.projection none, got {self.embeddings.source} and {self.embeddings.projection}"
             )
 
     @property

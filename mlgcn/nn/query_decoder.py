@@ -155,11 +155,11 @@ class QueryDecoder(nn.Module):
             logits = torch.einsum("bqw,qaw->bqa", found, weight.expand(found.shape[1], -1, -1)) + bias  # [B, Q, A]
         return logits.flatten(1)[:, : self.labels]
 
-    def asking(self, queries: VectorQueries | TextQueries, labels: int | None = None) -> "QueryDecoder":
-        """The same decoder, its weights shared, for the labels that queries of VectorQueries.of ask for.
+    def asking(self, queries: VectorQueries | TextQueries, labels: int = 0) -> "QueryDecoder":
+        """The same decoder, its weights shared, for the labels that VectorQueries.of or TextQueries ask for.
 
         Args:
-            labels: how many there are, where their vectors come with every pass.
+            labels: how many there are, of TextQueries.
         Queries attend to each other, so a label's logits depend on which others are asked for, not on their order.
         Raises: ValueError unless the classifier is shared and the queries are as wide as the decoder.
         """

@@ -21,7 +21,7 @@ class QueryModel(ExpertNetwork):
     Shape: images [n, 3, H, W] -> expert logits [E, B, C], float32 or better; the model's logits are their mean.
     Source: Query2Label (Liu et al. 2021), ML-Decoder (Ridnik et al. 2023); on chest X-rays Hong et al. 2023 ("bag of
         tricks") and CheXFusion (Kim 2023), both with one expert.
-    Raises: ValueError unless there is one decoder for every branch, and an encoder where queries need it and only there.
+    Raises: ValueError unless there is one decoder for every branch, and an encoder if queries need it and only then.
     """
 
     def __init__(

@@ -1,5 +1,7 @@
 """A text encoder that is trained with the network."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +19,7 @@ class TextEncoder(nn.Module):
     Shape: forward() -> [C, F], of the weights' type whatever the autocast type; in evaluation kept as Kept says.
     """
 
+    network: Any  # transformers has its own attributes
     numbers: Tensor
     mask: Tensor
 

@@ -187,7 +187,7 @@ def _trainer(config: Config, run: RunDirectory, tracking: Tracking) -> L.Trainer
 
 
 def _strategy(config: Config) -> str:
-    """Lightning's; a batch of one view leaves the weights of the other unused, and so does a text encoder some of its."""
+    """Lightning's; but a batch of one view does not use the weights of the other, nor a text encoder all of its own."""
     settings = config.training
     on_gpu = settings.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     everywhere = torch.cuda.device_count() if on_gpu else 1

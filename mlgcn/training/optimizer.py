@@ -13,9 +13,10 @@ from mlgcn.config import OptimizerConfig
 def make_optimizer(
     parameters: Iterable[Parameter], config: OptimizerConfig, encoder: Iterable[Parameter] = ()
 ) -> Optimizer:
-    """The optimiser over all parameters, those of a text encoder among them, which have a learning rate of their own."""
+    """The optimiser over all parameters; those of a text encoder among them have a learning rate of their own."""
     slow = list(encoder)
-    groups: list[dict[str, Any]] = [{"params": [each for each in parameters if all(each is not own for own in slow)]}]
+    apart = set(map(id, slow))
+    groups: list[dict[str, Any]] = [{"params": [each for each in parameters if id(each) not in apart]}]
     if slow:
         groups.append({"params": slow, "lr": config.lr * config.encoder_share})
     if config.name == "sgd":
