@@ -1,4 +1,6 @@
 import pickle
+import shutil
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -277,3 +279,92 @@ def test_another_number_of_experts_is_refused(tmp_path, tiny_model, experts):
     model, description = tiny_model(model={"experts": experts}, **loss)
     with pytest.raises(ValueError, match=r"model\.init: .*other experts \(resnet18, 2 experts\) than this run"):
         start_from(model, path, description.names)
+
+
+# A text encoder in the network
+
+
+@pytest.fixture
+def encoded(tiny_model, encoder_sections, tmp_path):
+    """Builds the network with a text encoder whose folder is gone, and its description."""
+    folder = tmp_path / "bert"
+
+    def build(seed=0, **sections):
+        shutil.copytree(encoder_sections["embeddings"]["model"], folder)
+        own = {**encoder_sections, "embeddings": {"source": "text", "model": str(folder)}, **sections}
+        built = tiny_model(seed=seed, **own)
+        shutil.rmtree(folder)
+        return built
+
+    return build
+
+
+def test_a_trained_text_encoder_comes_back_without_its_folder(encoded, tmp_path):
+    model, description = encoded()
+    with torch.no_grad():
+        for weight in model.encoder.parameters():
+            weight += 0.1
+        model.encoder.kept.forget()
+        expected = model(images())
+    save_model(tmp_path / "model.ckpt", model, description)
+    assert types_in(torch.load(tmp_path / "model.ckpt", weights_only=True)) <= {
+        dict, list, str, int, float, bool, type(None), torch.Tensor
+    }  # fmt: skip
+    state = torch.get_rng_state()
+    loaded, described = load_model(tmp_path / "model.ckpt")
+    assert torch.equal(torch.get_rng_state(), state)
+    with torch.no_grad():
+        assert torch.equal(loaded(images()), expected)
+    assert torch.equal(described.texts.numbers, description.texts.numbers)
+    assert torch.equal(described.vectors, description.vectors)
+
+
+def test_the_weights_of_a_text_encoder_are_written_once(encoded, tmp_path):
+    model, description = encoded()
+    save_model(tmp_path / "model.ckpt", model, description)
+    saved = torch.load(tmp_path / "model.ckpt", weights_only=True)["state_dict"]
+    assert len([name for name in saved if name.endswith("word_embeddings.weight")]) == 1 < len(model.heads)
+
+
+def test_a_text_encoder_without_transformers_is_one_clear_line(encoded, tmp_path, monkeypatch):
+    save_model(tmp_path / "model.ckpt", *encoded())
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(ValueError, match=r"model\.ckpt: text encoders need transformers: pip install 'mlgcn\[text\]'$"):
+        load_model(tmp_path / "model.ckpt")
+
+
+def test_checkpoints_of_before_there_were_text_encoders_still_load(altered):
+    _, description = load_model(altered(lambda content: content[KEY].pop("texts")))
+    assert description.texts is None
+
+
+def test_a_new_network_takes_a_text_encoder_that_reads_the_same_tokens_and_no_other(encoded, tmp_path):
+    model, description = encoded(seed=1)
+    with torch.no_grad():
+        for weight in model.encoder.parameters():
+            weight += 0.1
+    save_model(tmp_path / "stage1.ckpt", model, description)
+    same, _ = encoded(seed=2)
+    _, report = start_from(same, tmp_path / "stage1.ckpt", description.names)
+    assert all(torch.equal(value, same.state_dict()[name]) for name, value in model.state_dict().items())
+    assert report.endswith(f"{len(same.state_dict())} of {len(same.state_dict())} tensors")
+    other, _ = encoded(seed=2)
+    before = {name: value.clone() for name, value in other.encoder.state_dict().items()}
+    tokenizer = description.texts.tokenizer.replace("Hernia", "Fernia")
+    save_model(
+        tmp_path / "other.ckpt", model, replace(description, texts=replace(description.texts, tokenizer=tokenizer))
+    )
+    _, report = start_from(other, tmp_path / "other.ckpt", description.names)
+    assert report.endswith("; new, or new in part: encoder")
+    assert all(torch.equal(value, before[name]) for name, value in other.encoder.state_dict().items())
+
+
+def test_queries_of_fixed_vectors_start_those_of_a_text_encoder(encoded, tmp_path):
+    fixed = {"vectors": "embeddings", "classifier": "shared", "width": 16, "layers": 1, "heads": 2}
+    model, description = encoded(seed=1, query=fixed)
+    save_model(tmp_path / "stage1.ckpt", model, description)
+    new, _ = encoded(seed=2)
+    _, report = start_from(new, tmp_path / "stage1.ckpt", description.names)
+    assert report.endswith("; new, or new in part: encoder")
+    with torch.no_grad():
+        torch.testing.assert_close(new(images()), model(images()), rtol=1e-4, atol=1e-5)

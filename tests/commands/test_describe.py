@@ -1,6 +1,7 @@
 """mlgcn describe, as it is called: what it prints and writes, and the one line that bad input gets."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -128,6 +129,31 @@ def test_label_vectors_have_the_size_of_their_source(tmp_path, tiny_config):
         layer = 4 * (512**2 + 512) + 2 * (512**2 + 512) + 4 * 512
         assert found["vector_size"] == size
         assert found["parts"]["head"]["parameters"] == size * 16 + 16 * 512 + layer
+
+
+def test_a_text_encoder_that_is_trained_too_is_counted_once_as_its_configuration_says(
+    tiny_config, encoder_sections, tmp_path, capsys
+):
+    network = {name: {**values} for name, values in encoder_sections.items()}
+    shutil.copy(f"{network['embeddings']['model']}/config.json", tmp_path)
+    network["embeddings"]["model"] = str(tmp_path)
+    fixed = {**network, "query": {**network["query"], "vectors": "embeddings"}}
+    fixed["embeddings"] = {"source": "random", "dimensions": 16}
+    with_encoder, without = (describe(tiny_config(**sections), 5) for sections in (network, fixed))
+    extra = with_encoder["parts"]["head"]["parameters"] - without["parts"]["head"]["parameters"]
+    # Embeddings of words, 12 places and 2 kinds; a layer's four projections, two more as wide as 32, two norms.
+    words = json.loads((tmp_path / "config.json").read_text())["vocab_size"]
+    layer = 4 * (16 * 16 + 16) + (16 * 32 + 32) + (32 * 16 + 16) + 2 * 32
+    assert extra == (words + 12 + 2) * 16 + 32 + 2 * layer
+    assert with_encoder["vector_size"] == 16 and with_encoder["label_flops"] > 10 * without["label_flops"]
+    options = [f"--{section}.{name}={value}" for section, values in network.items() for name, value in values.items()]
+    assert "Label texts are taken to have 10 tokens" in shown([*SMALL, *options], capsys)
+
+
+def test_a_text_encoder_that_is_not_at_hand_cannot_be_counted(tiny_config, encoder_sections):
+    gone = {**encoder_sections, "embeddings": {"source": "text", "model": "no/such"}}
+    with pytest.raises(FileNotFoundError, match=r"text encoder 'no/such' is not at hand, its config\.json is needed"):
+        describe(tiny_config(**gone), 5)
 
 
 def test_the_size_of_what_a_language_model_says_is_told_to_be_a_guess(capsys):

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from embeddings import LabelTexts
 from mlgcn.nn import (
     ByView,
     ExpertNetwork,
@@ -17,6 +18,8 @@ from mlgcn.nn import (
     QueryDecoder,
     QueryModel,
     SharedAttention,
+    TextEncoder,
+    TextQueries,
     VectorQueries,
     ViewFusion,
     build_trunk,
@@ -57,6 +60,16 @@ def asking(queries=lambda: LearnedQueries(C, D), **options):
     return QueryModel(trunk(), branches(), decoders, **options)
 
 
+def encoder():
+    """A language model that reads three tokens of each label, the last of them padding here and there."""
+    pytest.importorskip("transformers", reason="transformers, the extra 'text', is not installed")
+    sizes = {"hidden_size": F, "intermediate_size": 12, "num_hidden_layers": 2, "num_attention_heads": 2}
+    mask = torch.ones(C, 3, dtype=torch.int64)
+    mask[1:3, 2] = 0
+    texts = LabelTexts(2 * mask, mask, "mean", 0, 3, {"model_type": "bert", "vocab_size": 9, **sizes}, None)
+    return TextEncoder(texts.network(), texts)
+
+
 def by_view(model):
     """The same with modules of their own for lateral images."""
     model.trunk = ByView(model.trunk, trunk())
@@ -70,11 +83,12 @@ MODELS = {
     "projected queries": lambda: asking(lambda: VectorQueries(torch.randn(C, F), D)),
     "tuned queries": lambda: asking(lambda: VectorQueries(torch.randn(C, F), D, tuned=True)),
     "queries of a graph": lambda: asking(gcn),
+    "queries of texts": lambda: asking(lambda: TextQueries(F, D), encoder=encoder()),
     "learned queries, fusion": lambda: asking(fusion=ViewFusion(D, 3, heads=2)),
     "by view": lambda: by_view(classifying(fusion=ViewFusion(D, 3, heads=2))),
     "fusion with stride": lambda: classifying(fusion=ViewFusion(D, 3, heads=2, stride=2)),
 }
-KINDS = ["gcn, attention joint", "tuned queries", "by view"]
+KINDS = ["gcn, attention joint", "tuned queries", "queries of texts", "by view"]
 
 
 @pytest.fixture
@@ -118,7 +132,7 @@ def test_parameters_by_part_are_those_of_the_modules(kind):
     model.freeze(model.trunk)
     parts = cost(model, SIZE).parts
     owners = {"trunk": [model.trunk], "experts": [model.branches], "fusion": [model.fusion] if model.fusion else []}
-    owners["head"] = [model.heads, *filter(None, [getattr(model, "attention", None)])]
+    owners["head"] = [model.heads, *filter(None, [getattr(model, name, None) for name in ("attention", "encoder")])]
     sizes = {name: sum(w.numel() for part in modules for w in part.parameters()) for name, modules in owners.items()}
     assert {name: part.parameters for name, part in parts.items()} == sizes
     assert sum(sizes.values()) == sum(weight.numel() for weight in model.parameters())
