@@ -97,7 +97,7 @@ class OptimizerConfig:
     lr: float = 1e-4
     """Learning rate; with a schedule, its highest."""
     encoder_share: float = 0.1
-    """Of the learning rate, what a text encoder gets that is trained too (query.vectors encoder)."""
+    """Share of the learning rate at which a text encoder is trained (query.vectors encoder)."""
     betas: tuple[float, float] = (0.9, 0.99)
     """Of adam and adamw."""
     momentum: float = 0.9

@@ -72,6 +72,7 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
 def test_a_text_encoder_is_trained_and_resumed_exactly(tmp_path, tiny_config, encoder_sections, monkeypatch):
     model = {**encoder_sections["model"], "experts": 1}
     few = {"loss": {"diversity": 0}, "sampler": {"num_samples": 24}, "training": {"epochs": 1}}
+    few["data"] = {"options": {"images": 48}}
     config = tiny_config(**{**encoder_sections, "model": model}, **few, optimizer={"schedule": "one_cycle"})
     whole, parts = run_of(tmp_path, "whole"), run_of(tmp_path, "parts")
     fit(config, whole, Tracking(whole, config))
@@ -85,8 +86,7 @@ def test_a_text_encoder_is_trained_and_resumed_exactly(tmp_path, tiny_config, en
         torch.testing.assert_close(found["state_dict"][name], value, rtol=0, atol=0, msg=name)
     began = read_label_texts(["Edema"], encoder_sections["embeddings"]["model"])[1]
     model, description = load_model(whole.last)
-    still = [
-        name for name, weight in began.named_parameters() if torch.equal(weight, model.encoder.network.get_parameter(name))
-    ]
+    trained = model.encoder.network
+    still = [name for name, weight in began.named_parameters() if torch.equal(weight, trained.get_parameter(name))]
     assert not still
     assert len(description.texts.numbers) == 26

@@ -65,11 +65,6 @@ def test_a_text_encoder_has_its_share_of_the_rate_at_every_step(name, schedule):
         planned.step()
 
 
-def test_a_share_that_is_not_positive_is_refused():
-    with pytest.raises(ValueError, match=r"optimizer\.encoder_share must be > 0, got 0"):
-        OptimizerConfig(encoder_share=0)
-
-
 def test_a_rate_that_is_not_positive_is_refused():
     with pytest.raises(ValueError, match=r"optimizer\.lr must be > 0, got 0"):
         OptimizerConfig(lr=0)
