@@ -14,6 +14,7 @@ from mlgcn.build import build_label_knowledge, build_model
 from mlgcn.commands.describe import describe
 from mlgcn.config import read_preset
 from mlgcn.data.sources import read_source
+from mlgcn.nn import QueryDecoder, TextQueries
 
 SMALL = [
     "--model.trunk",
@@ -131,23 +132,20 @@ def test_label_vectors_have_the_size_of_their_source(tmp_path, tiny_config):
         assert found["parts"]["head"]["parameters"] == size * 16 + 16 * 512 + layer
 
 
-def test_a_text_encoder_that_is_trained_too_is_counted_once_as_its_configuration_says(
-    tiny_config, encoder_sections, tmp_path, capsys
-):
-    network = {name: {**values} for name, values in encoder_sections.items()}
-    shutil.copy(f"{network['embeddings']['model']}/config.json", tmp_path)
-    network["embeddings"]["model"] = str(tmp_path)
-    fixed = {**network, "query": {**network["query"], "vectors": "embeddings"}}
-    fixed["embeddings"] = {"source": "random", "dimensions": 16}
-    with_encoder, without = (describe(tiny_config(**sections), 5) for sections in (network, fixed))
-    extra = with_encoder["parts"]["head"]["parameters"] - without["parts"]["head"]["parameters"]
+def test_a_text_encoder_that_is_trained_too_is_counted_as_its_configuration_says(encoder_sections, tmp_path, capsys):
+    shutil.copy(f"{encoder_sections['embeddings']['model']}/config.json", tmp_path)
+    network = {**encoder_sections, "embeddings": {"source": "text", "model": str(tmp_path)}}
+    options = [f"--{section}.{name}={value}" for section, values in network.items() for name, value in values.items()]
+    found, text = report([*SMALL, *options], tmp_path, capsys)
+    decoder = QueryDecoder(512, TextQueries(16, 16), 26, 16, 1, 2, classifier="shared")
     # Embeddings of words, 12 places and 2 kinds; a layer's four projections, two more as wide as 32, two norms.
     words = json.loads((tmp_path / "config.json").read_text())["vocab_size"]
     layer = 4 * (16 * 16 + 16) + (16 * 32 + 32) + (32 * 16 + 16) + 2 * 32
-    assert extra == (words + 12 + 2) * 16 + 32 + 2 * layer
-    assert with_encoder["vector_size"] == 16 and with_encoder["label_flops"] > 10 * without["label_flops"]
-    options = [f"--{section}.{name}={value}" for section, values in network.items() for name, value in values.items()]
-    assert "Label texts are taken to have 10 tokens" in shown([*SMALL, *options], capsys)
+    encoder = (words + 12 + 2) * 16 + 32 + 2 * layer
+    assert found["parts"]["head"]["parameters"] == encoder + sum(weight.numel() for weight in decoder.parameters())
+    # Two layers of linear maps over 26 texts of ten tokens, beside attention and the projection of the queries.
+    assert found["vector_size"] == 16 and found["label_flops"] > 2 * 2 * 26 * 10 * (4 * 16 * 16 + 2 * 16 * 32)
+    assert "Label texts are taken to have 10 tokens; evaluation reads them once." in text
 
 
 def test_a_text_encoder_that_is_not_at_hand_cannot_be_counted(tiny_config, encoder_sections):

@@ -63,7 +63,7 @@ def asking(queries=lambda: LearnedQueries(C, D), **options):
 def encoder():
     """A language model that reads three tokens of each label, the last of them padding here and there."""
     pytest.importorskip("transformers", reason="transformers, the extra 'text', is not installed")
-    sizes = {"hidden_size": F, "intermediate_size": 12, "num_hidden_layers": 2, "num_attention_heads": 2}
+    sizes = {"hidden_size": F, "intermediate_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2}
     mask = torch.ones(C, 3, dtype=torch.int64)
     mask[1:3, 2] = 0
     texts = LabelTexts(2 * mask, mask, "mean", 0, 3, {"model_type": "bert", "vocab_size": 9, **sizes}, None)
@@ -88,7 +88,7 @@ MODELS = {
     "by view": lambda: by_view(classifying(fusion=ViewFusion(D, 3, heads=2))),
     "fusion with stride": lambda: classifying(fusion=ViewFusion(D, 3, heads=2, stride=2)),
 }
-KINDS = ["gcn, attention joint", "tuned queries", "queries of texts", "by view"]
+KINDS = ["gcn, attention joint", "tuned queries", "by view"]
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_parameters_by_part_are_those_of_the_modules(kind):
     model.freeze(model.trunk)
     parts = cost(model, SIZE).parts
     owners = {"trunk": [model.trunk], "experts": [model.branches], "fusion": [model.fusion] if model.fusion else []}
-    owners["head"] = [model.heads, *filter(None, [getattr(model, name, None) for name in ("attention", "encoder")])]
+    owners["head"] = [model.heads, *filter(None, [getattr(model, "attention", None)])]
     sizes = {name: sum(w.numel() for part in modules for w in part.parameters()) for name, modules in owners.items()}
     assert {name: part.parameters for name, part in parts.items()} == sizes
     assert sum(sizes.values()) == sum(weight.numel() for weight in model.parameters())

@@ -334,7 +334,7 @@ def phantoms(seed, images, size=48):
     ).float()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def encoding(tiny_model, encoder_sections):
     """A predictor whose text encoder was trained, its folder out of reach."""
     model, description = tiny_model(**encoder_sections)
@@ -367,12 +367,6 @@ def test_a_trained_text_encoder_answers_a_new_label_by_its_text(encoding, images
         found = logits(with_labels(encoding, {"Twin": "Mass"}), images)
     np.testing.assert_allclose(found[:, 5], found[:, SEEN.index("Mass")], rtol=1e-4, atol=1e-5)
     assert np.abs(found[:, 5] - found[:, 0]).max() > 1e-3
-
-
-def test_a_trained_text_encoder_with_separate_classifiers_takes_no_new_labels(tiny_model, encoder_sections):
-    separate = {**encoder_sections, "query": {**encoder_sections["query"], "classifier": "separate"}}
-    with pytest.raises(ValueError, match="the run's queries are label vectors, its classifiers separate"):
-        with_labels(Predictor(*tiny_model(**separate), device="cpu"), dict.fromkeys(NEW))
 
 
 def test_labels_and_descriptions_are_read_from_yaml(tmp_path):
