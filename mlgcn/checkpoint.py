@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +10,19 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from embeddings import LabelTexts
 from mlgcn.build import build_model
 from mlgcn.config import config_from_dict
 from mlgcn.data.transforms import MEAN, STD
 from mlgcn.labels import check_same_labels
-from mlgcn.nn import ExpertNetwork
+from mlgcn.nn import ExpertNetwork, QueryModel, TextEncoder
 from mlgcn.run_directory import RunDirectory
 
 KEY = "mlgcn"
 # How Lightning names the network's tensors in the checkpoints that it writes during training.
 PREFIX = "model."
 FEATURES = ("trunk.", "branches.")
+ENCODER = "encoder."
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,14 @@ class Description:
     Attributes:
         names: label names in the order of the outputs.
         config: the resolved configuration, by section; with it the label policy, the image size and the network.
-        vectors: label vectors [C, F].
+        vectors: label vectors [C, F]; of a text encoder that is trained too, those that it began with.
         edge_index, edge_weight: the label graph, A'[i, j] not normalised, or none.
         positives, known: of each label in the training split, in the order of names.
         groups, rule: label names by group, and the rule they were grouped by, in words.
         thresholds: for each label, from which score on it counts as found.
         mean, std: the normalisation of the images, by channel, of grey values in [0, 1].
         version: of mlgcn.
+        texts: what a text encoder that is trained too reads, and how it is built; or none.
     """
 
     names: list[str]
@@ -52,6 +55,7 @@ class Description:
     version: str
     mean: list[float] = field(default_factory=lambda: list(MEAN))
     std: list[float] = field(default_factory=lambda: list(STD))
+    texts: LabelTexts | None = None
 
     @property
     def image_size(self) -> int:
@@ -77,7 +81,8 @@ def save_model(path: Path, model: ExpertNetwork, description: Description) -> No
 def load_model(path: Path) -> tuple[ExpertNetwork, Description]:
     """The model of a file that save_model wrote, or of a checkpoint written during training; in evaluation mode.
 
-    Raises: FileNotFoundError; ValueError if it is no such file or its weights do not fit its description.
+    Raises: FileNotFoundError; ValueError if it is no such file, its weights do not fit its description, or its text
+        encoder cannot be built, as without transformers.
     """
     description, state = _read(path)
     config = config_from_dict(description.config)
@@ -86,7 +91,13 @@ def load_model(path: Path) -> tuple[ExpertNetwork, Description]:
     if description.edge_index is not None:
         graph = Data(edge_index=description.edge_index, edge_weight=description.edge_weight)
         graph.num_nodes = len(description.names)
-    model = build_model(config, description.vectors, graph).model
+    encoder = None
+    if description.texts is not None:
+        try:
+            encoder = TextEncoder(description.texts.network(), description.texts)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+    model = build_model(config, description.vectors, graph, encoder=encoder).model
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -99,7 +110,8 @@ def start_from(model: ExpertNetwork, path: Path, names: Sequence[str]) -> tuple[
 
     Trunk and experts must fit whole; where the new network has them by view, both get the one's. Of everything else,
     heads among them, what has the same name and shape is taken, heads only if the labels are the same, in order, and
-    not the label vectors and graphs that they keep. The images must be normalised as the description says.
+    not the label vectors and graphs that they keep; a text encoder only whole, and if it reads the same tokens. The
+    images must be normalised as the description says.
 
     Args:
         path: a run's folder or a checkpoint.
@@ -110,10 +122,11 @@ def start_from(model: ExpertNetwork, path: Path, names: Sequence[str]) -> tuple[
     file = path if not path.is_dir() else run.model if run.model.is_file() else run.best
     description, saved = _read(file)
     own, kept = model.state_dict(), {name for name, _ in model.named_buffers() if name.startswith("heads.")}
+    apart = set() if _same_encoder(model, description, saved) else {name for name in own if name.startswith(ENCODER)}
     taken, used = {}, set()
     for name, value in own.items():
         source = name if name in saved else re.sub(r"^(trunk|branches\.\d+)\.(frontal|lateral)\.", r"\1.", name)
-        fits = source in saved and saved[source].shape == value.shape and name not in kept
+        fits = source in saved and saved[source].shape == value.shape and name not in kept and name not in apart
         if fits and (not name.startswith("heads.") or list(names) == description.names):
             taken[name] = saved[source]
             used.add(source)
@@ -141,6 +154,16 @@ def as_plain(description: Description) -> dict[str, Any]:
     return asdict(description)
 
 
+def _same_encoder(model: ExpertNetwork, description: Description, saved: dict[str, Tensor]) -> bool:
+    """Whether the network's text encoder is built as the saved one and reads the same tokens."""
+    encoder = model.encoder if isinstance(model, QueryModel) else None
+    if encoder is None or description.texts is None:
+        return False
+    shapes = {ENCODER + name: value.shape for name, value in encoder.state_dict().items()}
+    built = {name: value.shape for name, value in saved.items() if name.startswith(ENCODER)} == shapes
+    return built and encoder.texts.tokenizer == description.texts.tokenizer is not None
+
+
 def _read(path: Path) -> tuple[Description, dict[str, Tensor]]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint {path}")
@@ -152,6 +175,8 @@ def _read(path: Path) -> tuple[Description, dict[str, Tensor]]:
         raise ValueError(f"{path} does not describe itself: expected a checkpoint written by mlgcn")
     try:
         description = Description(**content[KEY])
+        if description.texts is not None:
+            description = replace(description, texts=LabelTexts(**content[KEY]["texts"]))
     except TypeError as error:
         raise ValueError(f"{path} describes itself as another version of mlgcn does: {error}") from error
     # Training keeps tensors of its own beside the network's, such as those of a loss.

@@ -10,6 +10,7 @@ import torch
 from mlgcn.build import build_label_knowledge, build_model
 from mlgcn.checkpoint import Description
 from mlgcn.config import Config, config_from_dict, config_to_dict
+from mlgcn.data.phantom import LABELS
 from mlgcn.labels import LabelTable
 from mlgcn.nn import MultiExpertGCN
 
@@ -45,7 +46,7 @@ def tiny_model() -> Callable[..., tuple[MultiExpertGCN, Description]]:
         values = np.random.default_rng(0).integers(0, 2, size=(60, len(names)))
         table = LabelTable(values, names, image_id=map(str, range(len(values))))
         labels = build_label_knowledge(config, table)
-        model = build_model(config, labels.vectors, labels.graph, seed).model
+        model = build_model(config, labels.vectors, labels.graph, seed, labels.encoder).model
         with torch.no_grad():  # untrained classifiers would score everything about 0.5
             for weight in model.heads.parameters():
                 weight *= 5
@@ -61,10 +62,51 @@ def tiny_model() -> Callable[..., tuple[MultiExpertGCN, Description]]:
             rule="by prevalence",
             thresholds=[0.5] * len(names),
             version="0.1.0",
+            texts=None if labels.encoder is None else labels.encoder.texts,
         )
         return model.eval(), description
 
     return build
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a language model with random weights, whose words are those of the findings' names."""
+    transformers = pytest.importorskip("transformers", reason="transformers, the extra 'text', is not installed")
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *sorted({word for name in LABELS for word in name.split()})]
+    vocabulary = {word: number for number, word in enumerate(words)}
+    splitting = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    splitting.pre_tokenizer = pre_tokenizers.Whitespace()
+    splitting.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = transformers.BertConfig(vocab_size=len(words), max_position_embeddings=12, **sizes)
+    folder = tmp_path_factory.mktemp("models") / "bert"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = transformers.BertModel(config)
+        for layer in network.encoder.layer:  # as BERT starts, it says nearly the same of every text
+            for weight in layer.parameters():
+                weight.data *= 5 if weight.ndim == 2 else 1
+        network.save_pretrained(folder)
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=splitting, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+    )
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def encoder_sections(tiny_bert: str) -> dict[str, dict[str, object]]:
+    """Settings of label queries whose text encoder is trained too."""
+    return {
+        "embeddings": {"source": "text", "model": tiny_bert},
+        "model": {"head": "query"},
+        "query": {"vectors": "encoder", "classifier": "shared", "width": 16, "layers": 1, "heads": 2},
+    }
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,7 @@ def tiny_network(tiny_config, train_table):
     def build(seed=0, **sections):
         config = tiny_config(**sections)
         labels = build_label_knowledge(config, train_table)
-        return build_model(config, labels.vectors, labels.graph, seed).model
+        return build_model(config, labels.vectors, labels.graph, seed, labels.encoder).model
 
     return build
 
@@ -58,7 +58,7 @@ def test_there_are_choices_to_build():
         *[("graph", *choice) for choice in choices(GraphConfig)],
         ("model", "experts", 3),
         ("model", "dropout", 0.1),
-        *[("query", *choice) for choice in choices(QueryConfig)],
+        *[("query", *choice) for choice in choices(QueryConfig) if choice[1] != "encoder"],
         ("query", "groups", 2),
         *[("fusion", *choice) for choice in choices(FusionConfig) if choice[0] != "trunks"],
         ("fusion", "views", 3),
@@ -79,6 +79,23 @@ def test_every_choice_builds_a_network_whose_weights_all_learn(tiny_config, trai
     idle = {"fusion.segments", "fusion.padding"}  # of slots that no study of the batch fills
     without = {name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()}
     assert without <= idle
+
+
+def test_a_network_with_a_text_encoder_starts_as_one_with_the_vectors_that_it_gave(tiny_network, encoder_sections):
+    fixed = {**encoder_sections, "query": {**encoder_sections["query"], "vectors": "embeddings"}}
+    one, other = tiny_network(**encoder_sections), tiny_network(**fixed)
+    assert one.encoder.network.training  # else Lightning would train it without dropout
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(one.eval()(images), other.eval()(images), rtol=1e-4, atol=1e-5)
+    new = {name for name, _ in one.named_parameters()} - {name for name, _ in other.named_parameters()}
+    assert new == {f"encoder.{name}" for name, _ in one.encoder.named_parameters()}
+
+
+def test_a_network_without_the_text_encoder_that_it_is_to_have_is_refused(tiny_config, train_table, encoder_sections):
+    labels = build_label_knowledge(tiny_config(embeddings={"source": "random"}), train_table)
+    with pytest.raises(ValueError, match="queries of texts need a text encoder"):
+        build_model(tiny_config(**encoder_sections), labels.vectors, labels.graph)
 
 
 @pytest.mark.parametrize("head", ["gcn", "query"])

@@ -1,4 +1,7 @@
+import copy
 import pickle
+import shutil
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -277,3 +280,88 @@ def test_another_number_of_experts_is_refused(tmp_path, tiny_model, experts):
     model, description = tiny_model(model={"experts": experts}, **loss)
     with pytest.raises(ValueError, match=r"model\.init: .*other experts \(resnet18, 2 experts\) than this run"):
         start_from(model, path, description.names)
+
+
+# A text encoder in the network
+
+
+@pytest.fixture(scope="module")
+def read_once(tiny_model, encoder_sections, tmp_path_factory):
+    """A network with a text encoder that was trained a little, and its description; the encoder's folder is gone."""
+    folder = tmp_path_factory.mktemp("models") / "bert"
+    shutil.copytree(encoder_sections["embeddings"]["model"], folder)
+    model, description = tiny_model(**{**encoder_sections, "embeddings": {"source": "text", "model": str(folder)}})
+    shutil.rmtree(folder)
+    with torch.no_grad():
+        for weight in model.encoder.parameters():
+            weight += 0.1
+    return model, description
+
+
+@pytest.fixture
+def encoded(read_once, tmp_path):
+    """Network, description and their checkpoint."""
+    model, description = copy.deepcopy(read_once)
+    save_model(tmp_path / "model.ckpt", model, description)
+    return model, description, tmp_path / "model.ckpt"
+
+
+def blank(model):
+    """The same network, all its weights 0."""
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for weight in other.parameters():
+            weight.zero_()
+    return other
+
+
+def test_a_trained_text_encoder_comes_back_without_its_folder(encoded):
+    model, description, path = encoded
+    content = torch.load(path, weights_only=True)
+    assert types_in(content) <= {dict, list, str, int, float, bool, type(None), torch.Tensor}
+    words = [name for name in content["state_dict"] if name.endswith("word_embeddings.weight")]
+    assert len(words) == 1 < len(model.heads)
+    state = torch.get_rng_state()
+    loaded, described = load_model(path)
+    assert torch.equal(torch.get_rng_state(), state)
+    with torch.no_grad():
+        assert torch.equal(loaded(images()), model(images()))
+    assert torch.equal(described.texts.numbers, description.texts.numbers)
+    assert torch.equal(described.vectors, description.vectors)
+
+
+def test_a_text_encoder_without_transformers_is_one_clear_line(encoded, monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(ValueError, match=r"model\.ckpt: text encoders need transformers: pip install 'mlgcn\[text\]'$"):
+        load_model(encoded[2])
+
+
+def test_checkpoints_of_before_there_were_text_encoders_still_load(altered):
+    _, description = load_model(altered(lambda content: content[KEY].pop("texts")))
+    assert description.texts is None
+
+
+def test_a_new_network_takes_a_text_encoder_that_reads_the_same_tokens(encoded):
+    model, description, path = encoded
+    new = blank(model)
+    _, report = start_from(new, path, description.names)
+    assert report.endswith(f": {len(new.state_dict())} of {len(new.state_dict())} tensors")
+    assert all(torch.equal(value, new.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("change", ["other words", "no text encoder"])
+def test_a_new_network_keeps_its_own_text_encoder_where_the_other_had_another_or_none(encoded, change):
+    model, description, path = encoded
+    content = torch.load(path, weights_only=True)
+    if change == "other words":
+        content[KEY]["texts"]["tokenizer"] = content[KEY]["texts"]["tokenizer"].replace("Hernia", "Fernia")
+    else:
+        content[KEY]["texts"] = None
+        kept = {name: value for name, value in content["state_dict"].items() if not name.startswith("model.encoder.")}
+        content["state_dict"] = kept
+    torch.save(content, path)
+    new = blank(model)
+    _, report = start_from(new, path, description.names)
+    assert report.endswith("; new, or new in part: encoder")
+    for name, value in new.state_dict().items():
+        assert torch.equal(value, torch.zeros_like(value) if name.startswith("encoder.") else model.state_dict()[name])

@@ -1,6 +1,6 @@
 """From the configuration to the parts; the only place that knows both."""
 
-from mlgcn.build.knowledge import LabelKnowledge, build_label_knowledge, build_vectors
+from mlgcn.build.knowledge import LabelKnowledge, build_label_knowledge, build_vectors, texts_read
 from mlgcn.build.loss import build_loss, hard_factors
 from mlgcn.build.network import BuiltModel, build_model
 from mlgcn.build.sampling import build_sampler
@@ -18,4 +18,5 @@ __all__ = [
     "build_vectors",
     "full_options",
     "hard_factors",
+    "texts_read",
 ]

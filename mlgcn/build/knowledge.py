@@ -16,15 +16,18 @@ from embeddings import (
     label_descriptions,
     label_sentences,
     load_vectors,
+    name_texts,
     one_hot_vectors,
     project,
     random_vectors,
+    read_label_texts,
     text_vectors,
     train_glove,
 )
 from mlgcn.config import Config, EmbeddingsConfig
 from mlgcn.graph import Cooccurrence, cooccurrence, label_graph
 from mlgcn.labels import LabelTable
+from mlgcn.nn import TextEncoder
 
 VECTOR_SOURCES = ("glove", "one_hot", "random", "text")
 
@@ -37,6 +40,7 @@ class LabelKnowledge:
     cooccurrence: Cooccurrence
     keyed: KeyedVectors
     graph: Data | None  # none: the classifiers are linear
+    encoder: TextEncoder | None = None  # that the network trains too
 
     @property
     def vectors(self) -> Tensor:
@@ -45,14 +49,18 @@ class LabelKnowledge:
 
 
 def build_label_knowledge(config: Config, train: LabelTable) -> LabelKnowledge:
-    """Co-occurrence, label vectors and graph of the training split."""
+    """Co-occurrence, label vectors and graph of the training split, and a text encoder where one is trained too.
+
+    Raises: as the parts.
+    """
     named = config.data.named_sources()
     where: dict[str, Any] = {"source": " + ".join(named), "split": "train", "date": str(date.today())}
     where |= {"options": config.data.options} if not config.data.sources else {}
     counted = cooccurrence(train.certain, train.names, where)
     graph = None if config.graph.variant == "none" else label_graph(counted, **asdict(config.graph))
     vectors = build_vectors(config.embeddings, train.certain, train.names, config.run.seed)
-    return LabelKnowledge(train.names, counted, vectors, graph)
+    encoder = _encoder(config.embeddings, train.names) if config.trains_encoder else None
+    return LabelKnowledge(train.names, counted, vectors, graph, encoder)
 
 
 def build_vectors(config: EmbeddingsConfig, values: np.ndarray, names: Sequence[str], seed: int = 0) -> KeyedVectors:
@@ -70,7 +78,7 @@ def build_vectors(config: EmbeddingsConfig, values: np.ndarray, names: Sequence[
     if config.source == "one_hot":
         vectors = one_hot_vectors(names)
     elif config.source == "text":
-        vectors = text_vectors(names, _texts(config, names), model=str(config.model), pooling=config.pooling)
+        vectors = text_vectors(names, texts_read(config, names), model=str(config.model), pooling=config.pooling)
     elif Path(config.source).is_file():
         vectors = load_vectors(config.source, names)
     else:
@@ -80,8 +88,14 @@ def build_vectors(config: EmbeddingsConfig, values: np.ndarray, names: Sequence[
     return vectors if config.projection == "none" else project(vectors, config.dimensions, config.projection, seed)
 
 
-def _texts(config: EmbeddingsConfig, names: list[str]) -> list[str] | None:
-    """What a language model reads of the labels; none: their names."""
+def texts_read(config: EmbeddingsConfig, names: Sequence[str]) -> list[str]:
+    """What a text encoder reads of the labels. Raises: as label_descriptions."""
     if config.texts == "names":
-        return None
+        return name_texts(names)
     return label_descriptions(names, None if config.texts == "descriptions" else config.texts)
+
+
+def _encoder(config: EmbeddingsConfig, names: Sequence[str]) -> TextEncoder:
+    texts, network = read_label_texts(texts_read(config, names), str(config.model), config.pooling)
+    # It comes in evaluation mode, in which Lightning would leave it, without its dropout.
+    return TextEncoder(network, texts).train()

@@ -21,6 +21,8 @@ from mlgcn.nn import (
     QueryDecoder,
     QueryModel,
     SharedAttention,
+    TextEncoder,
+    TextQueries,
     VectorQueries,
     ViewFusion,
     build_trunk,
@@ -38,12 +40,15 @@ class BuiltModel(NamedTuple):
     std: tuple[float, ...]
 
 
-def build_model(config: Config, vectors: Tensor, graph: Data | None, seed: int = 0) -> BuiltModel:
+def build_model(
+    config: Config, vectors: Tensor, graph: Data | None, seed: int = 0, encoder: TextEncoder | None = None
+) -> BuiltModel:
     """The network, its random weights drawn from the seed.
 
     Args:
         vectors: of the labels, [C, F].
         graph: of the labels; without one, classifiers are linear.
+        encoder: of their texts, with query.vectors encoder; it becomes a part of the network.
     Raises: ValueError as the parts; FileNotFoundError and ConnectionError as build_trunk.
     """
     settings = config.model
@@ -63,7 +68,7 @@ def build_model(config: Config, vectors: Tensor, graph: Data | None, seed: int =
             model = _with_classifiers(config, trunk, branches, features, vectors, graph)
         else:
             decoders = [_decoder(config, features, vectors, graph) for _ in branches]
-            model = QueryModel(trunk, branches, decoders, _fusion(config, features))
+            model = QueryModel(trunk, branches, decoders, _fusion(config, features), encoder)
     if settings.freeze != "none":
         model.freeze(*([model.trunk] if settings.freeze == "trunk" else [model.trunk, model.branches]))
     # Convolutions run faster with channels last, on the CPU as on the GPU.
@@ -97,6 +102,8 @@ def _decoder(config: Config, features: int, vectors: Tensor, graph: Data | None)
         queries = LearnedQueries(settings.groups or len(vectors), settings.width)
     elif settings.vectors == "graph" and graph is not None:
         queries = LabelGCN(vectors, *propagation(graph), settings.width, config.model.hidden)
+    elif settings.vectors == "encoder":
+        queries = TextQueries(vectors.shape[1], settings.width)
     else:
         queries = VectorQueries(vectors, settings.width, tuned=settings.vectors == "tuned")
     return QueryDecoder(

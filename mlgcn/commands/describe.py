@@ -11,13 +11,15 @@ from typing import Any
 import torch
 from torch_geometric.data import Data
 
-from embeddings import load_vectors
+from embeddings import LabelTexts, load_vectors
+from embeddings.language_model import read_encoder_settings
 from mlgcn.build import build_model
 from mlgcn.build.knowledge import VECTOR_SOURCES
 from mlgcn.commands.console import command, say
 from mlgcn.config import Config, DataConfig, EmbeddingsConfig, parse_arguments
 from mlgcn.data.ontology import label_space
 from mlgcn.data.sources import SOURCES, read_source
+from mlgcn.nn import TextEncoder
 from mlgcn.nn.cost import cost
 from mlgcn.reporting.cost_tables import cost_rows
 
@@ -27,6 +29,8 @@ DESCRIPTION = (
     "--out FILE.json, where the numbers are written to."
 )
 TEXT_SIZE = 768  # of BERT's base models, such as PubMedBERT
+# Tokens of the longest among the names of findings, and among our descriptions of them, to BERT's vocabulary.
+NAME_TOKENS, DESCRIPTION_TOKENS = 10, 44
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -47,20 +51,23 @@ def main(arguments: Sequence[str]) -> None:
 def describe(config: Config, labels: int | None = None) -> dict[str, Any]:
     """What the network of a configuration costs, and what was counted: ready for JSON.
 
-    Weights are random and the label graph is without edges, which hardly changes the cost.
+    Weights are random and the label graph is without edges, which hardly changes the cost. A text encoder that is
+    trained too is built as its config.json says.
 
     Args:
         labels: how many there are; by default as many as data.labels or the tables have.
-    Raises: ValueError if nothing tells how many labels there are; FileNotFoundError on a missing file of label vectors;
-        as read_source and build_model.
+    Raises: ValueError if nothing tells how many labels there are; FileNotFoundError on a missing file of label vectors,
+        or without the text encoder that would be trained too; as read_source and build_model.
     """
     told, labels = ("labels as given", labels) if labels is not None else _labels(config.data)
-    vectors = _vector_size(config.embeddings, labels)
+    encoder = _encoder(config.embeddings, labels) if config.trains_encoder else None
+    vectors = _vector_size(config.embeddings, labels) if encoder is None else encoder.network.config.hidden_size
     model = build_model(
         replace(config, model=replace(config.model, weights="none", init=None)),
         torch.randn(labels, vectors, generator=torch.Generator().manual_seed(config.run.seed)),
         None if config.graph.variant == "none" else _alone(labels),
         config.run.seed,
+        encoder,
     ).model
     images = config.fusion.views or 1
     forward, step = (cost(model, config.data.image_size, images, training) for training in (False, True))
@@ -114,6 +121,18 @@ def _labels(data: DataConfig) -> tuple[str, int]:
     return f"labels of {first.source}", len(read_source(first.source, first.root, **first.options).names)
 
 
+def _encoder(config: EmbeddingsConfig, labels: int) -> TextEncoder:
+    """The text encoder with random weights, and texts of as many tokens as those of labels usually have."""
+    settings = read_encoder_settings(str(config.model))
+    tokens = torch.ones(labels, _tokens(config), dtype=torch.int64)
+    texts = LabelTexts(tokens, tokens, config.pooling, 0, tokens.shape[1], settings, None)
+    return TextEncoder(texts.network(), texts)
+
+
+def _tokens(config: EmbeddingsConfig) -> int:
+    return NAME_TOKENS if config.texts == "names" else DESCRIPTION_TOKENS
+
+
 def _vector_size(config: EmbeddingsConfig, labels: int) -> int:
     """The size of the label vectors; those of a language model, which is not read, are taken to have 768 numbers."""
     if config.projection != "none" or config.source in ("glove", "random"):
@@ -161,7 +180,9 @@ def _notes(config: Config, report: Mapping[str, Any]) -> list[str]:
         lines.append("An image passes the weights of its own view alone.")
     if config.model.weights != "none" or config.model.init is not None:
         lines.append("No weights were read: wherever they come from, they cost the same.")
-    if config.embeddings.source == "text" and config.embeddings.projection == "none":
+    if config.trains_encoder:
+        lines.append(f"Label texts are taken to have {_tokens(config.embeddings)} tokens; evaluation reads them once.")
+    elif config.embeddings.source == "text" and config.embeddings.projection == "none":
         lines.append(
             f"Label vectors are taken to have {TEXT_SIZE} numbers: {config.embeddings.model} was not read to tell."
         )

@@ -43,9 +43,10 @@ class ModelConfig:
 class QueryConfig:
     """Label queries, where model.head is query: a transformer decoder that each label asks."""
 
-    vectors: Literal["learned", "embeddings", "tuned", "graph"] = "learned"
+    vectors: Literal["learned", "embeddings", "tuned", "encoder", "graph"] = "learned"
     """What queries are made of: free ones, the label vectors of section embeddings through a learned projection, the
-    same and the vectors are trained too, or the graph convolutions over them."""
+    same and the vectors are trained too, the same and the text encoder that makes them is trained too, or the graph
+    convolutions over them."""
     width: int = 512
     """Size of queries and tokens."""
     layers: int = 2

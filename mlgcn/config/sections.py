@@ -96,6 +96,8 @@ class OptimizerConfig:
     """Optimiser."""
     lr: float = 1e-4
     """Learning rate; with a schedule, its highest."""
+    encoder_share: float = 0.1
+    """Share of the learning rate at which a text encoder is trained (query.vectors encoder)."""
     betas: tuple[float, float] = (0.9, 0.99)
     """Of adam and adamw."""
     momentum: float = 0.9
@@ -112,6 +114,8 @@ class OptimizerConfig:
     def __post_init__(self) -> None:
         if not self.lr > 0:
             raise ValueError(f"optimizer.lr must be > 0, got {self.lr}")
+        if not self.encoder_share > 0:
+            raise ValueError(f"optimizer.encoder_share must be > 0, got {self.encoder_share}")
 
 
 @dataclass
@@ -233,3 +237,13 @@ class Config:
             raise ValueError("data.mixing blends single images: with fusion.views it must be none")
         if self.model.head == "query" and self.query.vectors == "graph" and self.graph.variant == "none":
             raise ValueError("query.vectors graph needs a label graph: graph.variant is none")
+        if self.trains_encoder and (self.embeddings.source, self.embeddings.projection) != ("text", "none"):
+            raise ValueError(
+                "query.vectors encoder trains the text encoder itself: embeddings.source must be text and "
+                f"embeddings.projection none, got {self.embeddings.source} and {self.embeddings.projection}"
+            )
+
+    @property
+    def trains_encoder(self) -> bool:
+        """Whether a text encoder is a part of the network."""
+        return self.model.head == "query" and self.query.vectors == "encoder"

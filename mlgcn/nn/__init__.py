@@ -6,8 +6,9 @@ from mlgcn.nn.expert_network import ExpertNetwork
 from mlgcn.nn.label_gcn import LabelGCN, LinearClassifiers
 from mlgcn.nn.multi_expert import MultiExpertGCN
 from mlgcn.nn.pooling import POOLINGS, lse_pool, max_pool, mean_pool
-from mlgcn.nn.query_decoder import LearnedQueries, QueryDecoder, VectorQueries
+from mlgcn.nn.query_decoder import LearnedQueries, QueryDecoder, TextQueries, VectorQueries
 from mlgcn.nn.query_model import QueryModel
+from mlgcn.nn.text_encoder import TextEncoder
 from mlgcn.nn.trunk import build_trunk
 from mlgcn.nn.view_fusion import ByView, ViewFusion
 
@@ -22,6 +23,8 @@ __all__ = [
     "QueryDecoder",
     "QueryModel",
     "SharedAttention",
+    "TextEncoder",
+    "TextQueries",
     "VectorQueries",
     "ViewFusion",
     "build_trunk",

@@ -37,9 +37,9 @@ class Cost:
 
     Attributes:
         parts: trunk, experts (their last stages), fusion (0 without one) and head (all else); FLOPs of an image.
-        label_flops: what depends on the labels alone (graph convolutions, attention among classifiers, projection of
-            queries), counted in no part. Classifiers are computed once in evaluation and once a batch in training,
-            queries once a batch.
+        label_flops: what depends on the labels alone (graph convolutions, attention among classifiers, a text encoder,
+            projection of queries), counted in no part. Classifiers and what a text encoder says are computed once in
+            evaluation and once a batch in training, queries once a batch.
     """
 
     parts: dict[str, PartCost]
@@ -147,8 +147,11 @@ def _head(model: ExpertNetwork, maps: list[Tensor], training: bool) -> tuple[int
     if isinstance(model, MultiExpertGCN):
         return _classifier_head(model, maps, training)
     if isinstance(model, QueryModel):
-        counts = [_query_head(head, each, training) for head, each in zip(model.heads, maps, strict=True)]
-        return sum(image for image, _ in counts), sum(labels for _, labels in counts)
+        encoded = None if model.encoder is None else _measure(model.encoder, [], training)
+        given = [] if encoded is None else [encoded[0]]
+        counts = [_query_head(head, each, given, training) for head, each in zip(model.heads, maps, strict=True)]
+        labels = sum(labels for _, labels in counts) + (0 if encoded is None else encoded[1])
+        return sum(image for image, _ in counts), labels
     raise TypeError(f"the cost of a {type(model).__name__} is not known, expected MultiExpertGCN or QueryModel")
 
 
@@ -165,9 +168,10 @@ def _classifier_head(model: MultiExpertGCN, maps: list[Tensor], training: bool) 
     return _measure(score, [pooled, rows], training)[1], labels
 
 
-def _query_head(decoder: Any, maps: Tensor, training: bool) -> tuple[int, int]:
-    _, labels = _measure(decoder.queries, [], training)
-    _, both = _measure(decoder, [maps], training)
+def _query_head(decoder: Any, maps: Tensor, given: list[Tensor], training: bool) -> tuple[int, int]:
+    """As _head, of one decoder; with the label vectors that are given to its queries, if any are."""
+    _, labels = _measure(decoder.queries, given, training)
+    _, both = _measure(lambda maps, *vectors: decoder(maps, None, *vectors), [maps, *given], training)
     return both - labels, labels
 
 

@@ -1,13 +1,13 @@
 """The network: one trunk, several experts, classifiers from the label graph."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from mlgcn.nn.attention import SharedAttention
 from mlgcn.nn.expert_network import ExpertNetwork
+from mlgcn.nn.kept import Kept
 from mlgcn.nn.view_fusion import ViewFusion
 
 
@@ -36,9 +36,7 @@ class MultiExpertGCN(ExpertNetwork):
         fusion: ViewFusion | None = None,
     ) -> None:
         super().__init__(trunk, branches, classifiers, fusion)
-        self.pool, self.attention = pool, attention
-        self._kept: Tensor | None = None
-        self.register_load_state_dict_post_hook(lambda model, _: model.forget_classifiers())
+        self.pool, self.attention, self.kept = pool, attention, Kept()
 
     def forward(self, images: Tensor, views: Tensor | None = None, slots: Tensor | None = None) -> Tensor:
         return self.logits(self.image_vectors(images, views, slots), self.classifiers())
@@ -65,18 +63,10 @@ class MultiExpertGCN(ExpertNetwork):
     def classifiers(self) -> Tensor:
         """The classifiers of all experts [E, C, D], refined unless that needs the image.
 
-        They depend on weights alone, so evaluation computes them once and keeps them until the weights may change:
-        by a pass with gradients, by training, by loading, or by a move to another device or type. After changing a
-        weight by hand in evaluation mode, call forget_classifiers.
+        They depend on weights alone, so evaluation keeps them, as Kept says. After changing a weight by hand in
+        evaluation mode, call forget_classifiers.
         """
-        keep = not self.training and not torch.is_grad_enabled()
-        if keep and self._kept is not None:
-            return self._kept
-        device = next(self.heads.parameters()).device.type
-        with torch.autocast(device, enabled=False):
-            rows = self.refined(torch.stack([head() for head in self.heads]))
-        self._kept = rows if keep else None
-        return rows
+        return self.kept(self._classifiers)
 
     def refined(self, rows: Tensor) -> Tensor:
         """Rows of the heads [E, C, D] as attention among themselves leaves them; the same where it needs the image."""
@@ -86,12 +76,9 @@ class MultiExpertGCN(ExpertNetwork):
 
     def forget_classifiers(self) -> None:
         """Drops the classifiers kept in evaluation mode."""
-        self._kept = None
+        self.kept.forget()
 
-    def train(self, mode: bool = True) -> Self:
-        self.forget_classifiers()
-        return super().train(mode)
-
-    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
-        self.forget_classifiers()
-        return super()._apply(fn, recurse)
+    def _classifiers(self) -> Tensor:
+        device = next(self.heads.parameters()).device.type
+        with torch.autocast(device, enabled=False):
+            return self.refined(torch.stack([head() for head in self.heads]))

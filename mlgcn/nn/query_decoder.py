@@ -44,9 +44,7 @@ class VectorQueries(nn.Module):
             self.vectors = nn.Parameter(vectors)
         else:
             self.register_buffer("vectors", vectors)
-        self.projection = nn.Linear(vectors.shape[1], width)
-        # Unit vectors come out about as long as learned queries.
-        nn.init.normal_(self.projection.weight)
+        self.projection = _projection(vectors.shape[1], width)
 
     def forward(self) -> Tensor:
         return self.projection(F.normalize(self.vectors, dim=1))
@@ -64,12 +62,29 @@ class VectorQueries(nn.Module):
         return other.to(self.vectors)
 
 
+class TextQueries(nn.Module):
+    """Queries from label vectors that come with every pass, as of a TextEncoder, by a learned projection.
+
+    Args:
+        size: F of the vectors; their directions count, not their lengths.
+    Shape: vectors [C, F] -> [C, W]; where they are those of VectorQueries, drawn alike, so are the queries.
+    """
+
+    def __init__(self, size: int, width: int) -> None:
+        super().__init__()
+        self.projection = _projection(size, width)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        return self.projection(F.normalize(vectors, dim=1))
+
+
 class QueryDecoder(nn.Module):
     """Decodes a feature map for every label: queries attend to each other and to the map, then become logits.
 
     Args:
         features: D of the map.
-        queries: () -> [Q, W], one a label, or with groups one a group; LearnedQueries, VectorQueries, or a label GCN.
+        queries: () -> [Q, W], one a label, or with groups one a group; LearnedQueries, VectorQueries, or a label GCN;
+            or TextQueries, whose label vectors [C, F] then come with every pass.
             All enter at the length of random normal numbers: a GCN's are so short at first that what attention adds
             would leave no label distinct.
         labels: C.
@@ -124,13 +139,14 @@ class QueryDecoder(nn.Module):
         self.weight = nn.Parameter(torch.empty(rows, answers, width).uniform_(-1, 1) / math.sqrt(width))
         self.bias = nn.Parameter(torch.zeros(rows, answers))
 
-    def forward(self, maps: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, maps: Tensor, mask: Tensor | None = None, vectors: Tensor | None = None) -> Tensor:
         tokens = self.project(maps.flatten(2).mT)  # [B, h * w, W]
         if self.positions:
             height, width = maps.shape[2:]
             tokens = tokens + sine_positions(height, width, tokens.shape[2], tokens.device).to(tokens.dtype)
         with torch.autocast(maps.device.type, enabled=False):
-            queries = F.rms_norm(self.queries(), tokens.shape[2:]).expand(len(maps), -1, -1)  # [B, Q, W]
+            queries = self.queries() if vectors is None else self.queries(vectors)
+            queries = F.rms_norm(queries, tokens.shape[2:]).expand(len(maps), -1, -1)  # [B, Q, W]
         unseen = None if mask is None else ~kept_places(mask, maps)
         found = self.decoder(queries, tokens, memory_key_padding_mask=unseen)  # [B, Q, W]
         with torch.autocast(maps.device.type, enabled=False):
@@ -139,15 +155,17 @@ class QueryDecoder(nn.Module):
             logits = torch.einsum("bqw,qaw->bqa", found, weight.expand(found.shape[1], -1, -1)) + bias  # [B, Q, A]
         return logits.flatten(1)[:, : self.labels]
 
-    def asking(self, queries: VectorQueries) -> "QueryDecoder":
-        """The same decoder, its weights shared, for the labels that queries of VectorQueries.of ask for.
+    def asking(self, queries: VectorQueries | TextQueries, labels: int = 0) -> "QueryDecoder":
+        """The same decoder, its weights shared, for the labels that VectorQueries.of or TextQueries ask for.
 
+        Args:
+            labels: how many there are, of TextQueries.
         Queries attend to each other, so a label's logits depend on which others are asked for, not on their order.
         Raises: ValueError unless the classifier is shared and the queries are as wide as the decoder.
         """
         if not self.shared:
             raise ValueError("only a shared classifier can score labels that it was not trained on")
-        labels = len(queries.vectors)
+        labels = len(queries.vectors) if isinstance(queries, VectorQueries) else labels
         self._check(queries, labels, self.project.out_features)
         other = QueryDecoder.__new__(QueryDecoder)
         nn.Module.__init__(other)
@@ -158,10 +176,20 @@ class QueryDecoder(nn.Module):
 
     @staticmethod
     def _check(queries: nn.Module, expected: int, width: int) -> None:
-        with torch.no_grad():
-            shape = tuple(queries().shape)
+        if isinstance(queries, TextQueries):  # how many there are shows when their vectors come
+            shape = (expected, queries.projection.out_features)
+        else:
+            with torch.no_grad():
+                shape = tuple(queries().shape)
         if shape != (expected, width):
             raise ValueError(f"queries have shape {shape}, expected ({expected}, {width})")
+
+
+def _projection(size: int, width: int) -> nn.Linear:
+    projection = nn.Linear(size, width)
+    # Unit vectors come out about as long as learned queries.
+    nn.init.normal_(projection.weight)
+    return projection
 
 
 def _checked(vectors: Tensor) -> Tensor:

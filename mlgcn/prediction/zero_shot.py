@@ -1,7 +1,7 @@
 """Labels that a model was never trained on, scored by what a text says of them."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,18 +11,28 @@ import yaml
 from torch import Tensor
 from torch_geometric.data import Data
 
-from embeddings import label_descriptions, load_vectors, project, text_vectors
+from embeddings import load_vectors, project, text_vectors
+from mlgcn.build import texts_read
 from mlgcn.checkpoint import Description
 from mlgcn.config import Config, EmbeddingsConfig, config_from_dict
 from mlgcn.data.ontology import describe_mapping
 from mlgcn.graph import extend_graph, extended_propagation
-from mlgcn.nn import ExpertNetwork, LabelGCN, MultiExpertGCN, QueryDecoder, QueryModel, VectorQueries
+from mlgcn.nn import (
+    ExpertNetwork,
+    LabelGCN,
+    MultiExpertGCN,
+    QueryDecoder,
+    QueryModel,
+    TextEncoder,
+    TextQueries,
+    VectorQueries,
+)
 from mlgcn.prediction.predictor import Predictor
 
 RULE = "by training: the model was trained on the labels of seen and on none of unseen"
 NEEDED = (
     "labels that were not trained on need classifiers made of label vectors: model.head query with query.vectors "
-    "embeddings or tuned and query.classifier shared, or model.head gcn with a label graph"
+    "embeddings, tuned or encoder and query.classifier shared, or model.head gcn with a label graph"
 )
 # Encoding again on other hardware or by another version of the libraries rounds otherwise.
 TOLERANCE = 1e-3
@@ -33,8 +43,9 @@ def with_labels(predictor: Predictor, texts: Mapping[str, str | None], neighbour
 
     Its labels are the trained ones in their order, then the new ones; groups are "seen" and "unseen", thresholds of
     unseen labels 0.5. Vectors of unseen labels come from where the run's own came from, and those must still come out
-    the same there. Of label queries with a shared classifier, an unseen label asks with its vector's query; of a label
-    graph, it joins the graph as extend_graph says and its classifier comes out of the graph convolutions.
+    the same there; a text encoder that was trained too makes all vectors itself, without its files. Of label queries
+    with a shared classifier, an unseen label asks with its vector's query; of a label graph, it joins the graph as
+    extend_graph says and its classifier comes out of the graph convolutions.
 
     What attends to what includes the new labels, so that trained labels' logits move: of queries always, of a graph
     with model.attention other than none; without it they stay as they were.
@@ -50,13 +61,18 @@ def with_labels(predictor: Predictor, texts: Mapping[str, str | None], neighbour
     _check_names(described, new)
     config = config_from_dict(described.config)
     _check_network(predictor.model)
-    vectors = new_vectors(config, described, texts)
+    encoder = _extended_encoder(predictor.model, config.embeddings, texts)
+    if encoder is None:
+        vectors = torch.cat([described.vectors, new_vectors(config, described, texts)])
+    else:
+        with torch.no_grad():
+            vectors = encoder().cpu()
     graph = _extended_graph(config, described, vectors, neighbours)
     groups = {"seen": list(described.names), "unseen": new}
     description = replace(
         described,
         names=[*described.names, *new],
-        vectors=torch.cat([described.vectors, vectors]),
+        vectors=vectors,
         edge_index=None if graph is None else graph.edge_index,
         edge_weight=None if graph is None else graph.edge_weight,
         positives=[*described.positives, *[0] * len(new)],
@@ -64,8 +80,10 @@ def with_labels(predictor: Predictor, texts: Mapping[str, str | None], neighbour
         groups=groups,
         rule=RULE,
         thresholds=[*described.thresholds, *[0.5] * len(new)],
+        texts=None if encoder is None else encoder.texts,
     )
-    extended = Predictor(_extended(predictor.model, vectors, graph), description, str(predictor.device))
+    model = _extended(predictor.model, vectors[len(described.names) :], graph, encoder)
+    extended = Predictor(model, description, str(predictor.device))
     extended.settings = predictor.settings
     return extended
 
@@ -82,14 +100,11 @@ def new_vectors(config: Config, described: Description, texts: Mapping[str, str 
             f"embeddings.source is {settings.source}, whose vectors know nothing of labels that were not trained on; "
             "expected text or a file of vectors"
         )
-    given = [name for name, text in texts.items() if text is not None]
     if settings.source == "text":
-        if given and settings.texts == "names":
-            warnings.warn(f"the run's vectors were made of names, those of {given} are of descriptions", stacklevel=3)
-        read = [*_texts(settings, described.names), *_texts(settings, list(texts), texts)]
+        read = [*texts_read(settings, described.names), *_texts(settings, texts)]
         keyed = text_vectors(names, read, model=str(settings.model), pooling=settings.pooling)
     else:
-        if given:
+        if given := [name for name, text in texts.items() if text is not None]:
             raise ValueError(f"the descriptions of {given} have no effect: embeddings.source is {settings.source}")
         keyed = load_vectors(settings.source, names)
     if settings.projection == "random":
@@ -143,7 +158,7 @@ def _check_network(model: ExpertNetwork) -> None:
     """Raises ValueError unless every expert's head can take further labels."""
     for head in model.heads:
         if isinstance(model, QueryModel):
-            vectors = isinstance(head.queries, VectorQueries)
+            vectors = isinstance(head.queries, (VectorQueries, TextQueries))
             if not vectors or not head.shared:
                 queries = "label vectors" if vectors else type(head.queries).__name__
                 classifier = "shared" if head.shared else "separate"
@@ -152,16 +167,24 @@ def _check_network(model: ExpertNetwork) -> None:
             raise ValueError(f"the run has {type(head).__name__}; {NEEDED}")
 
 
-def _texts(settings: EmbeddingsConfig, names: Sequence[str], own: Mapping[str, str | None] | None = None) -> list[str]:
-    """What the text encoder reads of the labels: their own descriptions, else what embeddings.texts says."""
-    texts = {name: text for name, text in (own or {}).items() if text is not None}
-    without = [name for name in names if name not in texts]
-    if settings.texts == "names":
-        read = [name.replace("_", " ") for name in without]  # as text_vectors reads names
-    else:
-        read = label_descriptions(without, None if settings.texts == "descriptions" else settings.texts)
-    texts |= dict(zip(without, read, strict=True))
-    return [texts[name] for name in names]
+def _texts(settings: EmbeddingsConfig, texts: Mapping[str, str | None]) -> list[str]:
+    """What the text encoder reads of new labels: their own descriptions, else what embeddings.texts says."""
+    given = {name: text for name, text in texts.items() if text is not None}
+    if given and settings.texts == "names":
+        where = f"the run's vectors were made of names, those of {list(given)} are of descriptions"
+        warnings.warn(where, stacklevel=4)
+    without = [name for name in texts if name not in given]
+    given |= dict(zip(without, texts_read(settings, without), strict=True))
+    return [given[name] for name in texts]
+
+
+def _extended_encoder(
+    model: ExpertNetwork, settings: EmbeddingsConfig, texts: Mapping[str, str | None]
+) -> TextEncoder | None:
+    """The network's text encoder, that also reads the new labels; none where it has none."""
+    if not isinstance(model, QueryModel) or model.encoder is None:
+        return None
+    return model.encoder.reading(model.encoder.texts.with_texts(_texts(settings, texts)))
 
 
 def _check_same(again: Tensor, described: Description, settings: EmbeddingsConfig) -> None:
@@ -184,19 +207,19 @@ def _extended_graph(config: Config, described: Description, vectors: Tensor, nei
         return None
     graph = Data(edge_index=described.edge_index, edge_weight=described.edge_weight, num_nodes=len(described.names))
     settings = config.graph
-    return extend_graph(
-        graph, described.vectors, vectors, neighbours, reweight=settings.reweight, variant=settings.variant
-    )
+    known, new = vectors.split([len(described.names), len(vectors) - len(described.names)])
+    return extend_graph(graph, known, new, neighbours, reweight=settings.reweight, variant=settings.variant)
 
 
-def _extended(model: ExpertNetwork, vectors: Tensor, graph: Data | None) -> ExpertNetwork:
+def _extended(model: ExpertNetwork, vectors: Tensor, graph: Data | None, encoder: TextEncoder | None) -> ExpertNetwork:
     """The network with the same weights, whose heads hold the new labels too."""
     vectors = vectors.to(next(model.heads.parameters()).device)
     trunk, branches, fusion = model.trunk, list(model.branches), model.fusion
     if isinstance(model, MultiExpertGCN) and graph is not None:
         classifiers = [_gcn(head, vectors, graph) for head in model.heads]
         return MultiExpertGCN(trunk, branches, classifiers, model.pool, model.attention, fusion)
-    return QueryModel(trunk, branches, [_decoder(head, vectors) for head in model.heads], fusion)
+    decoders = [_decoder(head, vectors) for head in model.heads]
+    return QueryModel(trunk, branches, decoders, fusion, encoder)
 
 
 def _gcn(head: Any, vectors: Tensor, graph: Data) -> LabelGCN:
@@ -211,4 +234,6 @@ def _gcn(head: Any, vectors: Tensor, graph: Data) -> LabelGCN:
 
 
 def _decoder(head: Any, vectors: Tensor) -> QueryDecoder:
+    if isinstance(head.queries, TextQueries):
+        return head.asking(head.queries, head.labels + len(vectors))
     return head.asking(head.queries.of(torch.cat([head.queries.vectors, vectors])))

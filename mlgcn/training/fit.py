@@ -106,7 +106,7 @@ def _network(
     init = config.model.init
     # Where the trunk's weights would be replaced, none are read.
     bare = config if last is None and init is None else replace(config, model=replace(config.model, weights="none"))
-    model, report, mean, std = build_model(bare, labels.vectors, labels.graph, config.run.seed)
+    model, report, mean, std = build_model(bare, labels.vectors, labels.graph, config.run.seed, labels.encoder)
     if last is not None:
         described, report = read_description(last), "the weights of the last checkpoint"
         mean, std = tuple(described.mean), tuple(described.std)
@@ -139,6 +139,7 @@ def _module(
         version=version("mlgcn"),
         mean=list(mean),
         std=list(std),
+        texts=None if labels.encoder is None else labels.encoder.texts,
     )
     return TrainingModule(
         model,
@@ -189,12 +190,13 @@ def _trainer(config: Config, run: RunDirectory, tracking: Tracking) -> L.Trainer
 
 
 def _strategy(config: Config) -> str:
-    """Lightning's; where views have weights of their own, a batch of one view leaves those of the other unused."""
+    """Lightning's; but a batch of one view does not use the weights of the other, nor a text encoder all of its own."""
     settings = config.training
     on_gpu = settings.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     everywhere = torch.cuda.device_count() if on_gpu else 1
     processes = settings.num_nodes * (everywhere if settings.devices in ("auto", -1) else int(settings.devices))
-    return "ddp_find_unused_parameters_true" if config.fusion.trunks != "one" and processes > 1 else "auto"
+    unused = config.fusion.trunks != "one" or config.trains_encoder
+    return "ddp_find_unused_parameters_true" if unused and processes > 1 else "auto"
 
 
 def resolve_precision(settings: TrainingConfig) -> str:

@@ -20,7 +20,7 @@ from mlgcn.data.mixing import mix
 from mlgcn.data.transforms import normalise
 from mlgcn.losses import MultiExpertLoss
 from mlgcn.metrics import multilabel_report
-from mlgcn.nn import ExpertNetwork
+from mlgcn.nn import ExpertNetwork, QueryModel
 from mlgcn.seeding import STEPS, torch_seed
 from mlgcn.stopping import DivergedError
 from mlgcn.training.optimizer import make_optimizer, make_schedule
@@ -125,7 +125,9 @@ class TrainingModule(L.LightningModule):
         self.log_dict({f"val/{name}": 0.0 if value is None else value for name, value in metrics.items()})
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = make_optimizer(self.parameters(), self.optimizer)
+        encoder = self.model.encoder if isinstance(self.model, QueryModel) else None
+        own = () if encoder is None else encoder.parameters()
+        optimizer = make_optimizer(self.parameters(), self.optimizer, own)
         schedule = make_schedule(optimizer, self.optimizer, self._total_steps())
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

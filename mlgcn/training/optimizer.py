@@ -1,6 +1,7 @@
 """Optimisers and schedules by name."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from torch.nn import Parameter
 from torch.optim import SGD, Adam, AdamW, Optimizer
@@ -9,21 +10,27 @@ from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler,
 from mlgcn.config import OptimizerConfig
 
 
-def make_optimizer(parameters: Iterable[Parameter], config: OptimizerConfig) -> Optimizer:
-    """The optimiser over all parameters."""
+def make_optimizer(
+    parameters: Iterable[Parameter], config: OptimizerConfig, encoder: Iterable[Parameter] = ()
+) -> Optimizer:
+    """The optimiser over all parameters; those of a text encoder among them have a learning rate of their own."""
+    slow = list(encoder)
+    apart = set(map(id, slow))
+    groups: list[dict[str, Any]] = [{"params": [each for each in parameters if id(each) not in apart]}]
+    if slow:
+        groups.append({"params": slow, "lr": config.lr * config.encoder_share})
     if config.name == "sgd":
-        return SGD(
-            parameters, config.lr, momentum=config.momentum, weight_decay=config.weight_decay, fused=config.fused
-        )
+        return SGD(groups, config.lr, momentum=config.momentum, weight_decay=config.weight_decay, fused=config.fused)
     kind = {"adam": Adam, "adamw": AdamW}[config.name]
-    return kind(parameters, config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=config.fused)
+    return kind(groups, config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=config.fused)
 
 
 def make_schedule(optimizer: Optimizer, config: OptimizerConfig, steps: int) -> LRScheduler:
-    """The learning rate over all optimiser steps of a run."""
+    """The learning rates over all optimiser steps of a run."""
     if config.schedule == "cosine":
         return CosineAnnealingLR(optimizer, steps)
     if config.schedule == "one_cycle":
         # The momentum stays as configured: betas are part of the published settings.
-        return OneCycleLR(optimizer, config.lr, total_steps=steps, cycle_momentum=False)
+        highest = [group["lr"] for group in optimizer.param_groups]
+        return OneCycleLR(optimizer, highest, total_steps=steps, cycle_momentum=False)
     return ConstantLR(optimizer, factor=1.0, total_iters=1)

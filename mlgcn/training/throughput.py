@@ -45,7 +45,8 @@ def _images_a_second(config: Config, seconds: float) -> float:
     if config.fusion.views is not None:
         train = study_table(train)
     labels = build_label_knowledge(config, train)
-    model = build_model(config, labels.vectors, labels.graph, config.run.seed).model.to(device).train()
+    built = build_model(config, labels.vectors, labels.graph, config.run.seed, labels.encoder)
+    model = built.model.to(device).train()
     loss = build_loss(replace(config.loss, hard_from=None), train).to(device)
     optimizer = make_optimizer(model.parameters(), config.optimizer)
     low = AUTOCAST.get(resolve_precision(config.training))

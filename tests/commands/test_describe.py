@@ -1,6 +1,7 @@
 """mlgcn describe, as it is called: what it prints and writes, and the one line that bad input gets."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from mlgcn.build import build_label_knowledge, build_model
 from mlgcn.commands.describe import describe
 from mlgcn.config import read_preset
 from mlgcn.data.sources import read_source
+from mlgcn.nn import QueryDecoder, TextQueries
 
 SMALL = [
     "--model.trunk",
@@ -128,6 +130,28 @@ def test_label_vectors_have_the_size_of_their_source(tmp_path, tiny_config):
         layer = 4 * (512**2 + 512) + 2 * (512**2 + 512) + 4 * 512
         assert found["vector_size"] == size
         assert found["parts"]["head"]["parameters"] == size * 16 + 16 * 512 + layer
+
+
+def test_a_text_encoder_that_is_trained_too_is_counted_as_its_configuration_says(encoder_sections, tmp_path, capsys):
+    shutil.copy(f"{encoder_sections['embeddings']['model']}/config.json", tmp_path)
+    network = {**encoder_sections, "embeddings": {"source": "text", "model": str(tmp_path)}}
+    options = [f"--{section}.{name}={value}" for section, values in network.items() for name, value in values.items()]
+    found, text = report([*SMALL, *options], tmp_path, capsys)
+    decoder = QueryDecoder(512, TextQueries(16, 16), 26, 16, 1, 2, classifier="shared")
+    # Embeddings of words, 12 places and 2 kinds; a layer's four projections, two more as wide as 32, two norms.
+    words = json.loads((tmp_path / "config.json").read_text())["vocab_size"]
+    layer = 4 * (16 * 16 + 16) + (16 * 32 + 32) + (32 * 16 + 16) + 2 * 32
+    encoder = (words + 12 + 2) * 16 + 32 + 2 * layer
+    assert found["parts"]["head"]["parameters"] == encoder + sum(weight.numel() for weight in decoder.parameters())
+    # Two layers of linear maps over 26 texts of ten tokens, beside attention and the projection of the queries.
+    assert found["vector_size"] == 16 and found["label_flops"] > 2 * 2 * 26 * 10 * (4 * 16 * 16 + 2 * 16 * 32)
+    assert "Label texts are taken to have 10 tokens; evaluation reads them once." in text
+
+
+def test_a_text_encoder_that_is_not_at_hand_cannot_be_counted(tiny_config, encoder_sections):
+    gone = {**encoder_sections, "embeddings": {"source": "text", "model": "no/such"}}
+    with pytest.raises(FileNotFoundError, match=r"text encoder 'no/such' is not at hand, its config\.json is needed"):
+        describe(tiny_config(**gone), 5)
 
 
 def test_the_size_of_what_a_language_model_says_is_told_to_be_a_guess(capsys):

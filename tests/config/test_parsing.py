@@ -171,6 +171,7 @@ BAD = {
     "loss.hard_factor": (0, "loss.hard_factor must be a positive number, got 0"),
     "embeddings.dimensions": (0, "embeddings.dimensions must be >= 1, got 0"),
     "optimizer.lr": (0, "optimizer.lr must be > 0, got 0"),
+    "optimizer.encoder_share": (0, "optimizer.encoder_share must be > 0, got 0"),
     "training.epochs": (0, "training.epochs must be >= 1, got 0"),
     "training.patience": (0, "training.patience must be >= 1, got 0"),
     "training.monitor": ("val/mAPs", "unknown value of training.monitor 'val/mAPs'; did you mean 'val/mAP'?"),
@@ -199,6 +200,18 @@ def test_a_bad_value_becomes_one_line_and_exit_code_2(key, file, capsys):
 def test_the_least_that_is_allowed_is_allowed(section, values):
     config = config_from_dict({section: values})
     assert {name: getattr(getattr(config, section), name) for name in values} == values
+
+
+@pytest.mark.parametrize(
+    "embeddings", [{"source": "glove"}, {"source": "text", "model": "a/model", "projection": "pca"}]
+)
+def test_a_text_encoder_is_trained_only_where_vectors_come_from_it_as_they_are(embeddings):
+    query = {"model": {"head": "query"}, "query": {"vectors": "encoder"}}
+    found = rf"embeddings\.source must be text and embeddings\.projection none, got {embeddings['source']} and"
+    with pytest.raises(ValueError, match=f"query\\.vectors encoder trains the text encoder itself: {found}"):
+        config_from_dict({**query, "embeddings": embeddings})
+    assert config_from_dict({**query, "embeddings": {"source": "text", "model": "a/model"}}).trains_encoder
+    assert not config_from_dict({"query": query["query"], "embeddings": embeddings}).trains_encoder
 
 
 def test_one_expert_is_allowed_without_diversity():

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from embeddings import read_label_texts
 from mlgcn.checkpoint import load_model
 from mlgcn.config import config_from_dict, config_to_dict
 from mlgcn.run_directory import RunDirectory
@@ -66,3 +67,28 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
     pd.testing.assert_frame_equal(*logged)
     assert ("train/large_loss_share" in logged[0]) == (sections is NOISY)
     load_model(parts.best)  # which needs nothing of what a loss keeps
+
+
+def test_a_text_encoder_is_trained_and_resumed_exactly(tmp_path, tiny_config, encoder_sections, monkeypatch):
+    model = {**encoder_sections["model"], "experts": 1}
+    few = {"loss": {"diversity": 0}, "sampler": {"num_samples": 24}, "training": {"epochs": 1}}
+    few["data"] = {"options": {"images": 48}}
+    config = tiny_config(**{**encoder_sections, "model": model}, **few, optimizer={"schedule": "one_cycle"})
+    whole, parts = run_of(tmp_path, "whole"), run_of(tmp_path, "parts")
+    fit(config, whole, Tracking(whole, config))
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_at(patch, 1)
+        fit(config, parts, Tracking(parts, config))
+    fit(resumed(config), parts, Tracking(parts, config))
+    expected, found = (torch.load(run.last, weights_only=True) for run in (whole, parts))
+    assert expected["global_step"] == found["global_step"] == 3
+    for name, value in expected["state_dict"].items():
+        torch.testing.assert_close(found["state_dict"][name], value, rtol=0, atol=0, msg=name)
+    texts, began = read_label_texts(["Edema"], encoder_sections["embeddings"]["model"])
+    trained = expected["state_dict"]
+    assert not [
+        name
+        for name, weight in began.named_parameters()
+        if torch.equal(weight, trained[f"model.encoder.network.{name}"])
+    ]
+    assert found["mlgcn"]["texts"]["tokenizer"] == texts.tokenizer

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from embeddings import LabelTexts
 from mlgcn.nn import (
     ByView,
     ExpertNetwork,
@@ -17,6 +18,8 @@ from mlgcn.nn import (
     QueryDecoder,
     QueryModel,
     SharedAttention,
+    TextEncoder,
+    TextQueries,
     VectorQueries,
     ViewFusion,
     build_trunk,
@@ -57,6 +60,16 @@ def asking(queries=lambda: LearnedQueries(C, D), **options):
     return QueryModel(trunk(), branches(), decoders, **options)
 
 
+def encoder():
+    """A language model that reads three tokens of each label, the last of them padding here and there."""
+    pytest.importorskip("transformers", reason="transformers, the extra 'text', is not installed")
+    sizes = {"hidden_size": F, "intermediate_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2}
+    mask = torch.ones(C, 3, dtype=torch.int64)
+    mask[1:3, 2] = 0
+    texts = LabelTexts(2 * mask, mask, "mean", 0, 3, {"model_type": "bert", "vocab_size": 9, **sizes}, None)
+    return TextEncoder(texts.network(), texts)
+
+
 def by_view(model):
     """The same with modules of their own for lateral images."""
     model.trunk = ByView(model.trunk, trunk())
@@ -70,6 +83,7 @@ MODELS = {
     "projected queries": lambda: asking(lambda: VectorQueries(torch.randn(C, F), D)),
     "tuned queries": lambda: asking(lambda: VectorQueries(torch.randn(C, F), D, tuned=True)),
     "queries of a graph": lambda: asking(gcn),
+    "queries of texts": lambda: asking(lambda: TextQueries(F, D), encoder=encoder()),
     "learned queries, fusion": lambda: asking(fusion=ViewFusion(D, 3, heads=2)),
     "by view": lambda: by_view(classifying(fusion=ViewFusion(D, 3, heads=2))),
     "fusion with stride": lambda: classifying(fusion=ViewFusion(D, 3, heads=2, stride=2)),

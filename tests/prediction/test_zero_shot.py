@@ -334,6 +334,41 @@ def phantoms(seed, images, size=48):
     ).float()
 
 
+@pytest.fixture(scope="module")
+def encoding(tiny_model, encoder_sections):
+    """A predictor whose text encoder was trained, its folder out of reach."""
+    model, description = tiny_model(**encoder_sections)
+    with torch.no_grad():
+        for weight in model.encoder.parameters():
+            weight += 0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
+    model.encoder.kept.forget()
+    return reading(Predictor(model, description, device="cpu"), model="/no/such/folder")
+
+
+def test_a_trained_text_encoder_reads_new_labels_without_its_folder(encoding, images, tmp_path):
+    before = logits(encoding, images)
+    after = with_labels(encoding, dict.fromkeys(NEW))
+    found = logits(after, images)
+    assert found.shape == (3, 7) and np.abs(found[:, 5] - found[:, 6]).max() > 1e-3
+    assert after.model.encoder.network is encoding.model.encoder.network
+    # What it says now, not what it said before it was trained.
+    with torch.no_grad():
+        np.testing.assert_allclose(after.description.vectors[:5], encoding.model.encoder(), atol=1e-5)
+    assert not np.allclose(after.description.vectors[:5], encoding.description.vectors, atol=1e-2)
+    np.testing.assert_array_equal(logits(encoding, images), before)
+    after.save(tmp_path / "extended.ckpt")
+    again = Predictor.load(tmp_path / "extended.ckpt", device="cpu")
+    assert again.names == [*SEEN, *NEW]
+    np.testing.assert_allclose(logits(again, images), found, rtol=1e-5, atol=1e-6)
+
+
+def test_a_trained_text_encoder_answers_a_new_label_by_its_text(encoding, images):
+    with pytest.warns(UserWarning, match=r"made of names, those of \['Twin'\] are of descriptions"):
+        found = logits(with_labels(encoding, {"Twin": "Mass"}), images)
+    np.testing.assert_allclose(found[:, 5], found[:, SEEN.index("Mass")], rtol=1e-4, atol=1e-5)
+    assert np.abs(found[:, 5] - found[:, 0]).max() > 1e-3
+
+
 def test_labels_and_descriptions_are_read_from_yaml(tmp_path):
     file = tmp_path / "labels.yaml"
     file.write_text("Nodule: a small\n  round shadow\nEdema:\nNo: null\nMass: ~\n")

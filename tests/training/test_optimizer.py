@@ -50,6 +50,21 @@ def test_one_cycle_rises_to_the_rate_and_falls_below_where_it_began():
     assert seen[-1] < seen[0]
 
 
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "one_cycle"])
+def test_a_text_encoder_has_its_share_of_the_rate_at_every_step(name, schedule):
+    head, encoder = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
+    config = OptimizerConfig(name=name, lr=0.1, encoder_share=0.05, schedule=schedule)
+    optimizer = make_optimizer([head, encoder], config, [encoder])
+    assert [group["params"] for group in optimizer.param_groups] == [[head], [encoder]]
+    planned = make_schedule(optimizer, config, 10)
+    for _ in range(10):
+        first, second = (group["lr"] for group in optimizer.param_groups)
+        assert second == pytest.approx(0.05 * first)
+        optimizer.step()
+        planned.step()
+
+
 def test_a_rate_that_is_not_positive_is_refused():
     with pytest.raises(ValueError, match=r"optimizer\.lr must be > 0, got 0"):
         OptimizerConfig(lr=0)
