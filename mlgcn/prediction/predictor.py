@@ -1,7 +1,6 @@
 """A trained model that scores images."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from mlgcn.data.transforms import normalise
 from mlgcn.labels import LabelTable
 from mlgcn.nn import ExpertNetwork
 from mlgcn.prediction.gating import gate_normal
+from mlgcn.prediction.thresholds import with_thresholds
 from mlgcn.prediction.tta import augmented_scores
 from mlgcn.predictions import Predictions
 from mlgcn.run_directory import RunDirectory
@@ -59,6 +59,11 @@ class Predictor:
         return self.description.names
 
     @property
+    def scores_studies(self) -> bool:
+        """Whether what is scored are studies, whose views are joined or their scores merged; else images."""
+        return self.description.study_views is not None or self.settings.merge_views
+
+    @property
     def unreadable(self) -> list[str]:
         """Messages about images that the last prediction left out, one a file."""
         return self._unreadable.messages
@@ -72,10 +77,7 @@ class Predictor:
 
         Raises: ValueError unless there is one in [0, 1] for every label.
         """
-        values = [float(value) for value in thresholds]
-        if len(values) != len(self.names) or not all(0 <= value <= 1 for value in values):
-            raise ValueError(f"thresholds are {values}, expected {len(self.names)} numbers in [0, 1]")
-        self.description = replace(self.description, thresholds=values)
+        self.description = with_thresholds(self.description, thresholds)
 
     def predict(self, paths: Sequence[str | Path], batch_size: int = 32, num_workers: int = 0) -> pd.DataFrame:
         """The probability of every label for image files: a column "path", then one a label.
