@@ -41,7 +41,7 @@ def to_logits(scores: np.ndarray) -> Tensor:
     return torch.from_numpy(np.asarray(scores, dtype=np.float64)).clamp(ABOVE_0, BELOW_1).logit()
 
 
-def check_weights(weights: Sequence[float], count: int) -> np.ndarray:
+def check_weights(weights: Sequence[float] | np.ndarray, count: int) -> np.ndarray:
     """The weights scaled to add up to 1: float64 [M].
 
     Raises: ValueError unless there are `count` numbers >= 0, one of them > 0.

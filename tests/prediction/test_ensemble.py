@@ -13,7 +13,6 @@ from mlgcn.metrics import best_f1_thresholds
 from mlgcn.prediction import Ensemble, pseudo_labels
 from mlgcn.prediction.merging import MERGES, fitted_weights
 
-
 NAMES = ("Effusion", "Mass", "Hernia", "Lung Opacity", "No Finding")
 COUNT = 8
 
@@ -161,7 +160,7 @@ def test_members_that_do_not_go_together_are_refused(members, tiny_model):
         Ensemble({"first": first, "studies": studies})
     with pytest.raises(ValueError, match="unknown merge 'median'"):
         Ensemble(members, "median")
-    with pytest.raises(ValueError, match="weights are .*, expected 3 numbers"):
+    with pytest.raises(ValueError, match=r"weights are .*, expected 3 numbers"):
         Ensemble(members, weights=[1, 2])
-    with pytest.raises(ValueError, match="thresholds are .*, expected 5 numbers"):
+    with pytest.raises(ValueError, match=r"thresholds are .*, expected 5 numbers"):
         Ensemble(members).set_thresholds([0.5])
