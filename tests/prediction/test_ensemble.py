@@ -28,14 +28,30 @@ def table(tmp_path_factory):
     return LabelTable(values, NAMES, image_id=map(str, range(COUNT)), path=paths, view="frontal")
 
 
+class Plain(torch.nn.Module):
+    """A network of linear experts on 4 x 4 pixels, quick where a real one would tell no more; labels in any order."""
+
+    def __init__(self, seed, experts=2, order=range(5)):
+        super().__init__()
+        self.weight = torch.randn(experts, 48, 5, generator=torch.Generator().manual_seed(seed))[..., list(order)]
+
+    def forward(self, images, *places):
+        return torch.nn.functional.adaptive_avg_pool2d(images, 4).flatten(1) @ self.weight
+
+
 @pytest.fixture(scope="module")
-def members(tiny_model):
-    """Models of other weights, number of experts, head and image size."""
-    others = {"model": {"experts": 1, "head": "query"}, "query": {"width": 32, "layers": 1, "heads": 4}}
+def described(tiny_model):
+    return tiny_model()[1]
+
+
+@pytest.fixture(scope="module")
+def members(described):
+    """Models of other weights, number of experts and image size."""
+    sizes = {"first": 32, "second": 48, "third": 64}
+    configs = [{**described.config, "data": described.config["data"] | {"image_size": size}} for size in sizes.values()]
     return {
-        "first": Predictor(*tiny_model(), device="cpu"),
-        "second": Predictor(*tiny_model(seed=1, data={"image_size": 48}), device="cpu"),
-        "third": Predictor(*tiny_model(seed=2, loss={"diversity": 0}, **others), device="cpu"),
+        name: Predictor(Plain(seed, seed + 1), replace(described, config=config), device="cpu")
+        for seed, (name, config) in enumerate(zip(sizes, configs, strict=True))
     }
 
 
@@ -43,17 +59,6 @@ def members(tiny_model):
 def single(members, table):
     """What each scores alone, in float64: [M, N, C]."""
     return np.stack([each.predict_table(table).scores for each in members.values()]).astype(np.float64)
-
-
-class Reordered(torch.nn.Module):
-    """A network whose labels come in another order."""
-
-    def __init__(self, model, order):
-        super().__init__()
-        self.model, self.order = model, order
-
-    def forward(self, *inputs):
-        return self.model(*inputs)[..., self.order]
 
 
 @pytest.mark.parametrize("merge", MERGES)
@@ -86,9 +91,9 @@ def test_files_are_scored_as_the_rows_of_a_table(members, table):
 
 
 def test_the_order_of_labels_in_a_member_changes_nothing(members, table):
-    order, second = [3, 0, 4, 2, 1], members["second"]
-    described = replace(second.description, names=[NAMES[i] for i in order])
-    changed = {**members, "second": Predictor(Reordered(second.model, order), described, device="cpu")}
+    order = [3, 0, 4, 2, 1]
+    described = replace(members["second"].description, names=[NAMES[i] for i in order])
+    changed = {**members, "second": Predictor(Plain(1, 2, order), described, device="cpu")}
     found, expected = (Ensemble(each, "logits", [1, 2, 3]).predict_table(table) for each in (changed, members))
     assert found.names == expected.names
     np.testing.assert_array_equal(found.scores, expected.scores)
@@ -109,8 +114,9 @@ def test_weights_and_thresholds_are_chosen_on_validation(members, table, single)
     np.testing.assert_array_equal(kept.weights, [0.75, 0.25, 0])
 
 
-def test_thresholds_follow_the_rule_of_the_first_member(tiny_model, members, table):
-    first = Predictor(*tiny_model(evaluation={"threshold": 0.3}), device="cpu")
+def test_thresholds_follow_the_rule_of_the_first_member(members, table):
+    first = Predictor(members["first"].model, members["first"].description, device="cpu")
+    first.settings = replace(first.settings, threshold=0.3)
     ensemble = Ensemble({"fixed": first, "second": members["second"]})
     ensemble.choose(table)
     assert ensemble.description.thresholds == [0.3] * 5
@@ -124,17 +130,16 @@ def test_an_ensemble_fills_in_labels_as_a_model_does(members, table):
     np.testing.assert_allclose(filled.values[unknown], scores[unknown], rtol=1e-6)
 
 
-def test_members_are_loaded_by_name(members, table, tmp_path):
-    for name in ("first", "second"):
-        (tmp_path / name).mkdir()
-        members[name].save(tmp_path / name / "model.ckpt")
-    sources = [tmp_path / "first", tmp_path / "second" / "model.ckpt"]
-    loaded = Ensemble.load(sources, "logits", [1, 3], "cpu")
-    assert list(loaded.members) == [str(source) for source in sources]
-    pair = {name: members[name] for name in ("first", "second")}
-    expected = Ensemble(pair, "logits", [1, 3]).predict_table(table)
-    np.testing.assert_array_equal(loaded.predict_table(table).scores, expected.scores)
-    with pytest.raises(ValueError, match=r"members repeat: \['.*first'\]"):
+def test_members_are_loaded_by_name(tiny_model, table, tmp_path):
+    sources = [tmp_path / "run", tmp_path / "other.ckpt"]
+    (tmp_path / "run").mkdir()
+    pair = {str(source): Predictor(*tiny_model(seed=seed), device="cpu") for seed, source in enumerate(sources)}
+    for member, path in zip(pair.values(), (tmp_path / "run" / "model.ckpt", sources[1]), strict=True):
+        member.save(path)
+    loaded, expected = Ensemble.load(sources, "logits", [1, 3], "cpu"), Ensemble(pair, "logits", [1, 3])
+    assert list(loaded.members) == list(pair)
+    np.testing.assert_array_equal(loaded.predict_table(table).scores, expected.predict_table(table).scores)
+    with pytest.raises(ValueError, match=r"members repeat: \['.*run'\]"):
         Ensemble.load([sources[0], sources[1], sources[0]])
 
 
@@ -147,7 +152,7 @@ def test_unreadable_images_are_named_once(members, table, tmp_path):
     assert len(ensemble.unreadable) == 1 and "broken.png" in ensemble.unreadable[0]
 
 
-def test_members_that_do_not_go_together_are_refused(members, tiny_model):
+def test_members_that_do_not_go_together_are_refused(members):
     first = members["first"]
     with pytest.raises(ValueError, match=r"an ensemble of \['first'\] was asked for, expected at least two"):
         Ensemble({"first": first})
@@ -155,7 +160,8 @@ def test_members_that_do_not_go_together_are_refused(members, tiny_model):
     other = Predictor(first.model, replace(first.description, names=names), device="cpu")
     with pytest.raises(ValueError, match=r"other beside first: .*lacks \['Hernia'\] and has .* \['Hiatal Hernia'\]"):
         Ensemble({"first": first, "other": other})
-    studies = Predictor(*tiny_model(evaluation={"merge_views": True}), device="cpu")
+    studies = Predictor(first.model, first.description, device="cpu")
+    studies.settings = replace(studies.settings, merge_views=True)
     with pytest.raises(ValueError, match="studies scores studies and first images, expected the same"):
         Ensemble({"first": first, "studies": studies})
     with pytest.raises(ValueError, match="unknown merge 'median'"):
