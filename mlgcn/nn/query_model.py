@@ -1,6 +1,7 @@
 """The network with label queries: each expert decodes its feature map."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,15 @@ class QueryModel(ExpertNetwork):
     ) -> None:
         super().__init__(trunk, branches, decoders, fusion)
 
-    def forward(self, images: Tensor, views: Tensor | None = None, slots: Tensor | None = None) -> Tensor:
+    def apart(self, images: Tensor, views: Tensor | None = None, slots: Tensor | None = None) -> Tensor:
+        """Logits [E, B, C] already, since no expert attends to another."""
         maps, mask = self.maps(images, views, slots)
         return torch.stack([decode(features, mask) for decode, features in zip(self.heads, maps, strict=True)])
+
+    def joined(self, apart: Tensor) -> Tensor:
+        return apart
+
+    def of_experts(self, places: Sequence[int]) -> "QueryModel":
+        branches = [self.branches[place] for place in places]
+        heads: list[Any] = [self.heads[place] for place in places]
+        return QueryModel(self.trunk, branches, heads, self.fusion).train(self.training)

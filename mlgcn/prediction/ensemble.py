@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -10,11 +10,13 @@ import torch
 
 from mlgcn.checkpoint import Description
 from mlgcn.config import EvaluationConfig
+from mlgcn.data.leakage import check_same_validation, check_unseen
 from mlgcn.labels import LabelTable, check_same_labels
 from mlgcn.prediction.merging import MERGES, check_weights, fitted_weights, merge_scores, to_logits
 from mlgcn.prediction.predictor import Predictor
 from mlgcn.prediction.thresholds import choose_thresholds, with_thresholds
 from mlgcn.predictions import Predictions
+from mlgcn.run_directory import RunDirectory
 from mlgcn.suggestions import check_known
 
 
@@ -28,6 +30,8 @@ class Ensemble:
             of the thresholds are those of the first.
         merge: how probabilities are merged, see merge_scores.
         weights: of the members in order, float64 [M], adding up to 1.
+        fitted: whether the weights were fitted on validation images.
+        recorded: by member, the split that its run has recorded, of those that have one.
         description: of the first member, with the ensemble's thresholds: 0.5 until they are chosen or set.
 
     Args:
@@ -37,13 +41,18 @@ class Ensemble:
     """
 
     def __init__(
-        self, members: Mapping[str, Predictor], merge: str = "mean", weights: Sequence[float] | None = None
+        self,
+        members: Mapping[str, Predictor],
+        merge: str = "mean",
+        weights: Sequence[float] | None = None,
+        recorded: Mapping[str, Path] | None = None,
     ) -> None:
         if len(members) < 2:
             raise ValueError(f"an ensemble of {list(members)} was asked for, expected at least two members")
         check_known(MERGES, [merge], "merge")
         self.members, self.merge = dict(members), merge
         self.weights = check_weights([1.0] * len(members) if weights is None else weights, len(members))
+        self.fitted, self.recorded = False, dict(recorded or {})
         (first, predictor), *others = self.members.items()
         for name, other in others:
             try:
@@ -70,7 +79,8 @@ class Ensemble:
         names = [str(source) for source in sources]
         if repeated := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"members repeat: {repeated}; --weights lets one count more")
-        return cls({name: Predictor.load(name, device) for name in names}, merge, weights)
+        recorded = {name: path for name in names if (path := RunDirectory(Path(name)).split).is_file()}
+        return cls({name: Predictor.load(name, device) for name in names}, merge, weights, recorded)
 
     @property
     def names(self) -> list[str]:
@@ -96,10 +106,20 @@ class Ensemble:
         """As Predictor.set_thresholds."""
         self.description = with_thresholds(self.description, thresholds)
 
+    def to_dict(self) -> dict[str, Any]:
+        """What it is made of, ready for JSON: members, merge, weights, and whether those were fitted."""
+        weights = self.weights.tolist()
+        return {"members": list(self.members), "merge": self.merge, "weights": weights, "fitted": self.fitted}
+
+    def check_unseen(self, table: LabelTable, what: str, leaks: str = "error") -> None:
+        """Tells of images that a member was trained on, as mlgcn.data.leakage.check_unseen, as far as is recorded."""
+        check_unseen(table, self.recorded, what, leaks)
+
     def choose(
         self,
         validation: LabelTable,
         weights: bool = False,
+        leaks: str = "error",
         batch_size: int = 32,
         num_workers: int = 0,
         skip_unreadable: bool = False,
@@ -108,12 +128,16 @@ class Ensemble:
 
         Args:
             weights: whether they are fitted (fitted_weights) before thresholds are chosen.
-        Raises: as predict_table and fitted_weights.
+            leaks: see check_unseen.
+        Raises: ValueError that names the difference if members have recorded other validation images; as check_unseen,
+            predict_table and fitted_weights.
         """
+        check_same_validation(self.recorded)
+        self.check_unseen(validation, "validation images", leaks)
         scored = self._scored(validation, batch_size, num_workers, skip_unreadable)
         if weights:
             stacked = np.stack([predictions.scores for predictions in scored])
-            self.weights = fitted_weights(stacked, scored[0].targets, self.merge)
+            self.weights, self.fitted = fitted_weights(stacked, scored[0].targets, self.merge), True
         self.set_thresholds(choose_thresholds(self.settings, self._merged(scored)))
 
     def predict(self, paths: Sequence[str | Path], batch_size: int = 32, num_workers: int = 0) -> pd.DataFrame:

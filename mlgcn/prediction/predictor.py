@@ -20,7 +20,7 @@ from mlgcn.nn import ExpertNetwork
 from mlgcn.prediction.gating import gate_normal
 from mlgcn.prediction.thresholds import with_thresholds
 from mlgcn.prediction.tta import augmented_scores
-from mlgcn.predictions import Predictions
+from mlgcn.predictions import ID_COLUMNS, Predictions
 from mlgcn.run_directory import RunDirectory
 
 
@@ -105,10 +105,17 @@ class Predictor:
         table = table.reordered(self.names)
         if not skip_unreadable:
             check_present(table)
-        scores, rows = self._scores(table, batch_size, num_workers, skip_unreadable)
+        return self.predictions_of(table, *self._scores(table, batch_size, num_workers, skip_unreadable))
+
+    def predictions_of(self, table: LabelTable, scores: np.ndarray, rows: np.ndarray) -> Predictions:
+        """Probabilities [N', C] of a table's rows [N'], or those of its studies, next to what is known about them.
+
+        Views are merged, where the settings say so.
+        """
         if self.description.study_views is not None:
             table = study_table(table)
-        predictions = Predictions(table.images.iloc[rows], self.names, scores, table.certain[rows])
+        images = table.images.iloc[rows][list(ID_COLUMNS)]
+        predictions = Predictions(images, self.names, scores, table.certain[rows])
         return predictions.by_study(self.settings.view_weights) if self.settings.merge_views else predictions
 
     def batches(

@@ -10,8 +10,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from mlgcn.commands import evaluate
 from mlgcn.labels import describe_rule
 from mlgcn.metrics import bootstrap
+from mlgcn.metrics.means import mean_defined
 from mlgcn.predictions import Predictions
-from mlgcn.reporting.evaluation import evaluation_report, groups_of
+from mlgcn.reporting.evaluation import evaluation_report
+from mlgcn.reporting.grouping import group_by
 from mlgcn.reporting.tables import as_text, summary_table
 
 NAMES = ["Effusion", "Mass", "Hernia"]
@@ -34,6 +36,10 @@ def predictions():
         dtype=object,
     )
     return Predictions(images, NAMES, scores, targets)
+
+
+def groups_of(predictions):
+    return group_by(predictions.names, mean_defined(predictions.targets)).groups
 
 
 def known(predictions, column):
