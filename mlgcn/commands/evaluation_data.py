@@ -44,6 +44,8 @@ def with_data(config: Config, data: Namespace, names: list[str]) -> Config:
         changes |= {"sources": [], "split": None, "pseudo_labels": None}  # they belong to the run's own data
     if data.labels == "model":
         changes["labels"] = names
+    if data.source not in (None, config.data.source):
+        changes.setdefault("root", None)
     same = data.source in (None, config.data.source) and not config.data.sources
     # Of the same reader, the label policy stays unless it is changed.
     changes["options"] = (config.data.options if same else {}) | (data.options or {})

@@ -79,6 +79,7 @@ class Ensemble:
         names = [str(source) for source in sources]
         if repeated := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"members repeat: {repeated}; --weights lets one count more")
+        check_weights([1.0] * len(names) if weights is None else weights, len(names))  # before models are read
         recorded = {name: path for name in names if (path := RunDirectory(Path(name)).split).is_file()}
         return cls({name: Predictor.load(name, device) for name in names}, merge, weights, recorded)
 
