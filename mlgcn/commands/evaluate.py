@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -154,30 +154,30 @@ def _score(options: Namespace) -> dict[str, Any]:
         scorer = _with_labels(scorer, options) if options.labels else scorer
     trained = config_from_dict(scorer.description.config)
     config = with_data(trained, options.data, scorer.names)
-    split = RunDirectory(home).split
-    table = images_to_score(config, options.split, split if split.is_file() else None, is_other(options.data))
+    record = RunDirectory(home).split if home.is_dir() else None
+    table = images_to_score(config, options.split, record, is_other(options.data))
     _check_told(table, scorer)
     about: dict[str, Any] = {} if run else {"checkpoint": home.name}
     if isinstance(scorer, Ensemble):
-        scorer.check_unseen(table, "images to score", config.data.leaks)
-        if unknown := not_recorded(scorer):
-            say(f"what these were trained on is not recorded, and was not compared: {', '.join(unknown)}")
-        reading = config.data.batch_size, config.data.num_workers, config.data.unreadable == "skip"
-        choose_on_validation(
-            scorer,
-            options,
-            reading,
-            partial(validation_images, config, trained),
-            options.threshold is None,
-            config.data.leaks,
-        )
-        say(ensemble_line(scorer))
+        _choose(scorer, options, table, config, partial(validation_images, config, trained))
         about = {"ensemble": scorer.to_dict()}
     if options.threshold is not None:
         scorer.set_thresholds([options.threshold] * len(scorer.names))
     files = _files(run, options, scoring)
     how = {"groups": options.groups, "about": about, **_measuring(options)}
     return evaluate(scorer, table, files, run, options.split, config, **how)
+
+
+def _choose(
+    ensemble: Ensemble, options: Namespace, table: LabelTable, config: Config, validation: Callable[[Path], LabelTable]
+) -> None:
+    """Weights and thresholds of an ensemble, and whether the images that it is to score are new to its members."""
+    ensemble.check_unseen(table, "images to score", config.data.leaks)
+    if unknown := not_recorded(ensemble):
+        say(f"what these were trained on is not recorded, and was not compared: {', '.join(unknown)}")
+    reading = config.data.batch_size, config.data.num_workers, config.data.unreadable == "skip"
+    choose_on_validation(ensemble, options, reading, validation, options.threshold is None, config.data.leaks)
+    say(ensemble_line(ensemble))
 
 
 def _parser() -> ArgumentParser:
