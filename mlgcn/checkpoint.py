@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ class Description:
         """Images are resized to this many pixels square."""
         return self.config["data"]["image_size"]
 
-    @property
+    @cached_property
     def study_views(self) -> int | None:
         """How many images of a study the model joins, or none: each image stands alone."""
         return config_from_dict(self.config).fusion.views

@@ -19,6 +19,7 @@ COMMANDS = {
     "predict": "score image files with a trained model",
     "prepare": "resize a data set once, so that training reads small files",
     "presets": "list the presets that --config knows",
+    "prune": "tell which experts of a run are worth keeping, and save the model with those alone",
     "split": "divide a data set by patient, or look for leaks between its parts",
     "submit": "write a submission to a CXR-LT challenge, or say what is wrong with one",
 }

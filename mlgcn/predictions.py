@@ -2,13 +2,14 @@
 
 import zipfile
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from mlgcn.labels import VIEWS, check_same_labels, merge_labels, studies_of
-from mlgcn.suggestions import check_known
+from mlgcn.suggestions import check_known, unknown_name
 
 ID_COLUMNS = ("image_id", "patient_id", "study_id", "view")
 SCORE, TARGET, SPREAD = "score/", "target/", "spread/"
@@ -20,7 +21,8 @@ class Predictions:
     """What a model said about images, next to what is known about them.
 
     Attributes:
-        images: one row an image, all strings: image_id, patient_id, study_id, view.
+        images: one row an image, all strings: image_id, patient_id, study_id, view, then whatever else is told of the
+            images, such as their hospital; what is not told there is "".
         names: label names in the order of the columns.
         scores: float32 [N, C], each in [0, 1].
         targets: float32 [N, C]; 1 positive, 0 negative, NaN unknown.
@@ -44,6 +46,8 @@ class Predictions:
             raise ValueError(f"columns {missing} are missing, expected {list(ID_COLUMNS)}")
         # object, not pandas' string type, whose missing values would not compare equal to anything.
         self.images = images[list(ID_COLUMNS)].astype(object).reset_index(drop=True)
+        for column in images.columns.drop(list(ID_COLUMNS)):
+            self.images[column] = _texts(images[column])
         self.names = tuple(names)
         self.scores = np.asarray(scores, dtype=np.float32)
         self.targets = np.asarray(targets, dtype=np.float32)
@@ -140,7 +144,7 @@ class Predictions:
         return weight
 
     def table(self) -> pd.DataFrame:
-        """One row an image: image_id, patient_id, study_id, view, then score/<label> and target/<label> for each.
+        """One row an image: the columns of images, then score/<label> and target/<label> for each.
 
         Last spread/<label> for each, where spreads are known.
         """
@@ -166,6 +170,7 @@ class Predictions:
 
         An .npz file holds targets [N, C] and scores or logits [N, C], and where it has them spreads [N, C], names [C],
         image_id, patient_id, study_id and view [N]; without names labels are 0 to C - 1, without identifiers rows are.
+        Further columns, in an .npz file arrays [N], are kept as text.
         Raises: ValueError that names file, column and row if the file is not as the class says; FileNotFoundError.
         """
         path = Path(path)
@@ -194,7 +199,10 @@ def _from_arrays(path: Path) -> Predictions:
         # Plain text is taken for a pickle, which numpy advises to open none the less.
         raise ValueError(f"not readable as .npz: {str(error).split('.')[0]}") from error
     known = ("targets", "scores", "logits", "spreads", "names", *ID_COLUMNS)
-    check_known(known, arrays, "array")
+    further = [name for name in arrays if name not in known]
+    for name in further:
+        if get_close_matches(name, known, cutoff=0.8):  # a slip, which would leave a patient unknown, say
+            raise ValueError(unknown_name("array", name, known))
     if "targets" not in arrays or ("scores" in arrays) == ("logits" in arrays):
         raise ValueError(f"holds the arrays {sorted(arrays)}, expected targets and either scores or logits")
     scores = arrays["scores"] if "scores" in arrays else _sigmoid(arrays["logits"])
@@ -209,10 +217,13 @@ def _from_arrays(path: Path) -> Predictions:
         "patient_id": patients,
         "study_id": arrays.get("study_id", ids),
         "view": arrays.get("view", ["unknown"] * len(rows)),
+        **{name: arrays[name] for name in further},
     }
     for name, column in images.items():
-        if len(column) != len(rows):
-            raise ValueError(f"array {name!r} has {len(column)} entries, expected one for each of {len(rows)} images")
+        if np.shape(column) != (len(rows),):
+            raise ValueError(
+                f"array {name!r} has shape {np.shape(column)}, expected one entry for each of {len(rows)} images"
+            )
     table = pd.DataFrame({name: [str(entry) for entry in column] for name, column in images.items()}, dtype=object)
     names = [str(name) for name in arrays.get("names", range(scores.shape[1]))]
     return Predictions(table, names, scores, targets.astype(np.float32), arrays.get("spreads"))
@@ -249,7 +260,13 @@ def _from_table(table: pd.DataFrame) -> Predictions:
     def values(prefix: str) -> np.ndarray:
         return np.stack([_numbers(table[prefix + name]) for name in scored], axis=1)
 
-    return Predictions(table, scored, values(SCORE), values(TARGET), values(SPREAD) if spread else None)
+    further = [column for column in columns if not str(column).startswith((SCORE, TARGET, SPREAD))]
+    return Predictions(table[further], scored, values(SCORE), values(TARGET), values(SPREAD) if spread else None)
+
+
+def _texts(column: pd.Series) -> list[str]:
+    """The column as text, an empty cell as ""."""
+    return ["" if missing else str(cell) for cell, missing in zip(column, column.isna(), strict=True)]
 
 
 def _numbers(column: pd.Series) -> np.ndarray:

@@ -48,6 +48,12 @@ def test_names_and_identifiers_are_taken_where_they_are_there(tmp_path):
     }  # fmt: skip
 
 
+def test_further_arrays_are_columns_of_text(tmp_path):
+    found = Predictions.read(saved(tmp_path, targets=TARGETS, logits=LOGITS, age=[60, 7, 41], sex=["F", "M", ""]))
+    assert list(found.images)[4:] == ["age", "sex"]
+    assert found.images.age.tolist() == ["60", "7", "41"] and found.images.sex.tolist() == ["F", "M", ""]
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
@@ -60,7 +66,14 @@ def test_names_and_identifiers_are_taken_where_they_are_there(tmp_path):
             {"targets": TARGETS, "logits": LOGITS, "image_ids": ["a"]},
             "unknown array 'image_ids'; did you mean 'image_id'",
         ),
-        ({"targets": TARGETS, "logits": LOGITS, "image_id": ["a"]}, "array 'image_id' has 1 entries, expected one"),
+        (
+            {"targets": TARGETS, "logits": LOGITS, "image_id": ["a"]},
+            r"array 'image_id' has shape \(1,\), expected one",
+        ),
+        (
+            {"targets": TARGETS, "logits": LOGITS, "features": TARGETS},
+            r"array 'features' has shape \(3, 2\)",
+        ),
         ({"targets": TARGETS + 2, "logits": LOGITS}, "column 'target/0', row 0 .*: 3.0, expected 0, 1 or blank"),
     ],
 )

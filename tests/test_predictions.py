@@ -34,12 +34,14 @@ def assert_same(found, expected):
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_a_file_gives_back_exactly_what_was_written(suffix, tmp_path_factory, data):
-    rows = data.draw(st.lists(st.tuples(ODD | TEXT, ODD | TEXT, ODD | TEXT), unique_by=lambda row: row[0], max_size=6))
+    row = st.tuples(ODD | TEXT, ODD | TEXT, ODD | TEXT, ODD | TEXT | st.just(""))
+    rows = data.draw(st.lists(row, unique_by=lambda row: row[0], max_size=6))
     names = data.draw(st.lists(ODD | TEXT, min_size=1, max_size=4, unique=True))
     cells = st.lists(st.floats(0, 1, width=32), min_size=len(names), max_size=len(names))
     scores = np.array([data.draw(cells) for _ in rows], dtype=np.float32).reshape(len(rows), len(names))
     targets = np.resize(np.array([0, 1, np.nan], dtype=np.float32), scores.shape)
-    images = pd.DataFrame(rows, columns=["image_id", "patient_id", "study_id"], dtype=object).assign(view="lateral")
+    images = pd.DataFrame(rows, columns=["image_id", "patient_id", "study_id", "hospital"], dtype=object)
+    images.insert(3, "view", "lateral")
     written = Predictions(images, names, scores, targets)
     path = tmp_path_factory.mktemp("predictions") / f"file{suffix}"
     written.write(path)
@@ -186,6 +188,16 @@ def test_shapes_and_names_must_fit():
         Predictions(images, ["a", "b"], np.zeros((3, 1)), np.zeros((3, 2)))
     with pytest.raises(ValueError, match=r"label names repeat: \['a'\]"):
         Predictions(images, ["a", "a"], np.zeros((3, 2)), np.zeros((3, 2)))
+
+
+def test_further_columns_are_kept_as_text_whatever_they_were(tmp_path):
+    table = some().table().assign(age=[61, 7, 44], sex=["F", None, "M"], portable=[True, False, True])
+    table.to_parquet(tmp_path / "p.parquet")
+    found = Predictions.read(tmp_path / "p.parquet").aligned(["Pleural Other/Thickening", "Opacity"])
+    assert found.images[["age", "sex", "portable"]].to_dict("list") == {
+        "age": ["61", "7", "44"], "sex": ["F", "", "M"], "portable": ["True", "False", "True"],
+    }  # fmt: skip
+    assert found.by_study().images.age.tolist() == ["61", "7", "44"]
 
 
 # Studies

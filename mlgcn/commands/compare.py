@@ -9,9 +9,11 @@ from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, OpenUnitInte
 
 from mlgcn.commands.console import command, say
 from mlgcn.config import parse_command
-from mlgcn.reporting.compare import CLUSTERS, METRICS, RULES, compare
+from mlgcn.metrics.bootstrap import METHODS
+from mlgcn.reporting.compare import CLUSTERS, METRICS, compare
 from mlgcn.reporting.compare_tables import comparison_rows
 from mlgcn.reporting.figures import check_figure_file, save_figure
+from mlgcn.reporting.grouping import RULES
 from mlgcn.reporting.increments import increments_figure
 
 DESCRIPTION = (
@@ -42,6 +44,7 @@ def main(arguments: Sequence[str]) -> None:
             options.metrics,
             options.groups,
             options.threshold,
+            options.method,
         )
         say(comparison_rows(result, options.all))
         if options.out:
@@ -60,6 +63,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--resamples", type=PositiveInt, default=2000, help="p is never below 2 / (resamples + 1)")
     parser.add_argument("--seed", type=NonNegativeInt, default=0, help="another one draws other resamples")
     parser.add_argument("--level", type=OpenUnitInterval, default=0.95, help="of the intervals")
+    parser.add_argument("--method", choices=list(METHODS), default="percentile", help="of the intervals")
     parser.add_argument("--metrics", type=str, nargs="+", default=list(METRICS),
                         help="over the labels: mAP, mAUC, mF1, mBACC, mBrier, ..., microAP, ..., CF1, OF1")  # fmt: skip
     parser.add_argument("--groups", choices=list(RULES), default=None,

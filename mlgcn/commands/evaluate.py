@@ -1,136 +1,214 @@
-"""evaluate.py: scores a run on any split of its own data, or of other data of the kind."""
+"""evaluate.py: scores a run, a checkpoint or an ensemble on any images of the kind, or measures predictions."""
 
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jsonargparse import ArgumentParser, Namespace
-from jsonargparse.typing import NonNegativeInt
+from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt
 
-from mlgcn.build import build_table
+from mlgcn.checkpoint import Description
 from mlgcn.commands.console import command, say
-from mlgcn.config import Config, config_from_dict, config_to_dict, parse_command
-from mlgcn.data.sources.files import read_table
-from mlgcn.data.splits import recorded_split, told_parts
-from mlgcn.labels import LabelTable, describe_rule
+from mlgcn.commands.evaluation_data import add_data_options, images_to_score, is_other, validation_images, with_data
+from mlgcn.commands.scorers import (
+    add_ensemble_options,
+    choose_on_validation,
+    ensemble_line,
+    load_scorer,
+    not_recorded,
+)
+from mlgcn.config import Config, config_from_dict, parse_command
+from mlgcn.labels import GROUPS, LabelTable
 from mlgcn.metrics import zero_shot_summary
-from mlgcn.prediction import Predictor, with_labels
+from mlgcn.metrics.bootstrap import METHODS
+from mlgcn.metrics.means import mean_defined, nan_for_0
+from mlgcn.prediction import Ensemble, Predictor, Scorer, with_experts, with_labels
 from mlgcn.prediction.zero_shot import read_texts
 from mlgcn.predictions import Predictions
-from mlgcn.reporting.evaluation import CLUSTERS, evaluation_report, groups_of
+from mlgcn.reporting.evaluation import CLUSTERS, evaluation_report
+from mlgcn.reporting.grouping import RULES, Grouping, group_by, other_groups
 from mlgcn.reporting.page import write_page
 from mlgcn.reporting.tables import summary_table
 from mlgcn.run_directory import EvaluationFiles, RunDirectory
 
 SCORING = ("tta", "tta_merge", "merge_views", "normal_gating")
 INTERVALS = ("bootstrap", "cluster")
-DESCRIPTION = "Scores a run and writes metrics, predictions, figures and a report."
+DESCRIPTION = "Scores a run and writes metrics, predictions, figures and a report; or measures a file of predictions."
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of evaluate.py."""
     options = parse_command(_parser(), sys.argv[1:] if arguments is None else arguments, free=["data.options"])
     with command("evaluate.py"):
-        if options.out and not Path(options.out).parent.is_dir():
-            raise FileNotFoundError(f"--out: there is no folder {Path(options.out).parent}")
-        if (options.run is None) == (options.predictions is None):
-            raise ValueError("name a run (--run) or a file of predictions (--predictions), one of them")
-        if options.predictions:
-            report = measure_file(options)
-            if options.out:
-                Path(options.out).write_text(json.dumps(report, indent=2))
-            return
-        run = RunDirectory(Path(options.run))
-        if not run.config.is_file():
-            raise FileNotFoundError(f"--run: {run.path} is no run, it has no {run.config.name}")
-        predictor = Predictor.load(run.path)
-        given = {name: options[name] for name in INTERVALS if options[name] is not None}
-        if options.merge_views and predictor.description.study_views is not None:
-            raise ValueError("--merge_views merges scores of images; this run's network joins views itself")
-        predictor.settings = replace(predictor.settings, **_scoring(options), **given)
-        if _scoring(options):
-            say("thresholds are those that the run chose with its own scoring; F1 and other decisions rest on them")
-        if options.labels:
-            predictor = _with_labels(predictor, options)
-        config = _with_data(config_from_dict(predictor.description.config), options.data, predictor.names)
-        files = _files(run, options)
-        table = _table(config, options, run)
-        _check_told(table, predictor)
-        report = evaluate(predictor, table, files, run, options.split, config)
+        _check(options)
+        report = measure_file(options) if options.predictions else _score(options)
         if options.out:
             Path(options.out).write_text(json.dumps(report, indent=2))
 
 
 def evaluate(
-    predictor: Predictor, table: LabelTable, files: EvaluationFiles, run: RunDirectory, split: str, config: Config
+    scorer: Scorer,
+    table: LabelTable,
+    files: EvaluationFiles,
+    run: RunDirectory | None,
+    split: str,
+    config: Config,
+    **measuring: Any,
 ) -> dict[str, Any]:
-    """Scores the table's images, writes predictions and metrics, and unless there are unseen labels, figures and page.
+    """Scores the table's images, writes predictions and metrics, and if groups are head, medium and tail, the page.
 
+    Args:
+        run: of the model, or none: of a checkpoint or an ensemble.
+        measuring: as in measure.
     Returns: the metrics.
     """
-    predictions = predictor.predict_table(
+    predictions = scorer.predict_table(
         table, config.data.batch_size, config.data.num_workers, config.data.unreadable == "skip"
     )
     predictions.write(files.predictions)
-    report = measure(predictor, predictions, files.metrics, run, split)
+    report = measure(scorer, predictions, files.metrics, run, split, **measuring)
     say(summary_table(report))
     shown = table if config.evaluation.image_sheet else None
     # The page's figures tell head, medium and tail apart.
-    say(f"metrics: {files.metrics}" if "harmonic" in report else f"report: {write_page(files, run, shown)}")
+    drawn = set(report["groups"]) <= set(GROUPS)
+    say(f"report: {write_page(files, run, shown)}" if drawn else f"metrics: {files.metrics}")
+    return report
+
+
+def measure(
+    scorer: Scorer,
+    predictions: Predictions,
+    path: Path,
+    run: RunDirectory | None,
+    split: str,
+    groups: str | None = None,
+    about: Mapping[str, Any] | None = None,
+    **measuring: Any,
+) -> dict[str, Any]:
+    """The metrics of what the scorer has just predicted, which it also writes as JSON.
+
+    Args:
+        groups: as group_by takes them; by default as the run has them.
+        about: what else the metrics are to hold.
+        measuring: as in evaluation_report.
+    """
+    described, settings = scorer.description, scorer.settings
+    grouping = _grouping(described, groups)
+    report = evaluation_report(
+        predictions,
+        grouping.groups,
+        grouping.rule,
+        described.thresholds,
+        settings.bootstrap,
+        settings.cluster,
+        others=grouping.others,
+        **measuring,
+    )
+    if "unseen" in described.groups:
+        report |= zero_shot_summary(report)
+    report |= {"run": run.path.resolve().name} if run else {}
+    report |= {"split": split, "unreadable": scorer.unreadable, **(about or {})}
+    path.write_text(json.dumps(report, indent=2))
     return report
 
 
 def measure_file(options: Namespace) -> dict[str, Any]:
     """The metrics of a file of predictions, whoever wrote it."""
     predictions = Predictions.read(Path(options.predictions))
+    prevalence = mean_defined(predictions.targets)
+    grouping = group_by(predictions.names, prevalence, options.groups or RULES[0], "the file")
     report = evaluation_report(
         predictions,
-        groups_of(predictions, options.groups),
-        describe_rule(options.groups, "the file"),
-        options.threshold,
+        grouping.groups,
+        grouping.rule,
+        0.5 if options.threshold is None else options.threshold,
         options.bootstrap or 0,
         options.cluster or "patient",
+        others=grouping.others,
+        **_measuring(options),
     )
     report["predictions"] = Path(options.predictions).name
     say(summary_table(report))
     return report
 
 
-def measure(
-    predictor: Predictor, predictions: Predictions, path: Path, run: RunDirectory, split: str
-) -> dict[str, Any]:
-    """The metrics of what the predictor has just predicted, which it also writes as JSON."""
-    described, settings = predictor.description, predictor.settings
-    report = evaluation_report(
-        predictions, described.groups, described.rule, described.thresholds, settings.bootstrap, settings.cluster
-    )
-    if "unseen" in described.groups:
-        report |= zero_shot_summary(report)
-    report |= {"run": run.path.resolve().name, "split": split, "unreadable": predictor.unreadable}
-    path.write_text(json.dumps(report, indent=2))
-    return report
+def _score(options: Namespace) -> dict[str, Any]:
+    """The metrics of a run, a checkpoint or an ensemble."""
+    home = Path(options.run[0])
+    run = RunDirectory(home) if len(options.run) == 1 and home.is_dir() else None
+    if run and not run.config.is_file():
+        raise FileNotFoundError(f"--run: {run.path} is no run, it has no {run.config.name}")
+    scoring = {name: options[name] for name in SCORING if options[name] is not None}
+    given = {name: options[name] for name in INTERVALS if options[name] is not None}
+    scorer = load_scorer(options.run, options, scoring | given)
+    if options.merge_views and scorer.description.study_views is not None:
+        raise ValueError("--merge_views merges scores of images; this run's network joins views itself")
+    if isinstance(scorer, Predictor):
+        if scoring or options.experts:
+            say("thresholds are those that the run chose with its own scoring; F1 and other decisions rest on them")
+        scorer = with_experts(scorer, options.experts) if options.experts else scorer
+        scorer = _with_labels(scorer, options) if options.labels else scorer
+    trained = config_from_dict(scorer.description.config)
+    config = with_data(trained, options.data, scorer.names)
+    record = RunDirectory(home).split if home.is_dir() else None
+    table = images_to_score(config, options.split, record, is_other(options.data))
+    _check_told(table, scorer)
+    about: dict[str, Any] = {} if run else {"checkpoint": home.name}
+    if isinstance(scorer, Ensemble):
+        _choose(scorer, options, table, config, partial(validation_images, config, trained))
+        about = {"ensemble": scorer.to_dict()}
+    if options.threshold is not None:
+        scorer.set_thresholds([options.threshold] * len(scorer.names))
+    files = _files(run, options, scoring)
+    how = {"groups": options.groups, "about": about, **_measuring(options)}
+    return evaluate(scorer, table, files, run, options.split, config, **how)
+
+
+def _choose(
+    ensemble: Ensemble, options: Namespace, table: LabelTable, config: Config, validation: Callable[[Path], LabelTable]
+) -> None:
+    """Weights and thresholds of an ensemble, and whether the images that it is to score are new to its members."""
+    ensemble.check_unseen(table, "images to score", config.data.leaks)
+    if unknown := not_recorded(ensemble):
+        say(f"what these were trained on is not recorded, and was not compared: {', '.join(unknown)}")
+    reading = config.data.batch_size, config.data.num_workers, config.data.unreadable == "skip"
+    choose_on_validation(ensemble, options, reading, validation, options.threshold is None, config.data.leaks)
+    say(ensemble_line(ensemble))
 
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="evaluate.py", description=DESCRIPTION, allow_abbrev=False)
-    parser.add_argument("--run", type=str | None, default=None, help="folder of the run")
+    parser.add_argument("--run", type=str, default=None, nargs="+",
+                        help="folder of a run, or a checkpoint; several are an ensemble")  # fmt: skip
     parser.add_argument("--predictions", type=str | None, default=None,
                         help="measure a file of predictions (Parquet, CSV, .npz) instead; no model needed")  # fmt: skip
-    parser.add_argument("--groups", choices=["prevalence", "rank"], default="prevalence",
-                        help="of --predictions: rule of head, medium and tail, counted in the file")  # fmt: skip
-    parser.add_argument(
-        "--threshold", type=float, default=0.5, help="of --predictions: from which score on a label is found"
-    )
+    parser.add_argument("--groups", type=str | None, default=None,
+                        help="prevalence, rank, a YAML or JSON file of GROUP: [LABEL, ...], or the same inline; by "
+                        "default as the run has them, of --predictions by prevalence in the file")  # fmt: skip
+    parser.add_argument("--by", type=str, default=[], nargs="+", help="metrics for each value of these columns too")
+    parser.add_argument("--threshold", type=ClosedUnitInterval | None, default=None,
+                        help="from which score on a label is found; by default those that the run chose, of "
+                        "--predictions 0.5")  # fmt: skip
     parser.add_argument("--bootstrap", type=NonNegativeInt | None, default=None,
                         help="resamples for confidence intervals; 0 gives none")  # fmt: skip
     parser.add_argument(
         "--cluster", choices=CLUSTERS, default=None, help="what a resample draws together: patient (default)"
     )
+    parser.add_argument("--method", choices=list(METHODS), default="percentile", help="of the intervals")
+    parser.add_argument("--seed", type=NonNegativeInt, default=0, help="of the resamples")
     parser.add_argument("--split", choices=["train", "val", "test", "all"], default="test", help="which images")
     parser.add_argument("--out", type=str | None, default=None, help="also write the metrics to this JSON file")
+    parser.add_argument("--dir", type=str | None, default=None,
+                        help="folder of metrics, predictions, figures and report; by default the run's, of a "
+                        "checkpoint or an ensemble one below runs/")  # fmt: skip
+    add_ensemble_options(parser)
+    parser.add_argument("--experts", type=PositiveInt, default=None, nargs="+",
+                        help="score with these experts of the run only, numbered from 1")  # fmt: skip
     parser.add_argument("--labels", type=str, default=None, nargs="+",
                         help="score these labels too, which the run was not trained on: their names, or a YAML file of "
                         "names and descriptions (docs/zero_shot.md)")  # fmt: skip
@@ -143,20 +221,39 @@ def _parser() -> ArgumentParser:
     )
     parser.add_argument("--merge_views", type=bool | None, default=None, help="score studies: images weighted by view")
     parser.add_argument("--normal_gating", type=float | None, default=None, help="exponent of p * (1 - p_normal) ** g")
-    parser.add_argument("--data.source", type=str | None, default=None, help="reader of other data")
-    parser.add_argument(
-        "--data.root",
-        type=str | None,
-        default=None,
-        help="folder of other data of the same kind; of a run on several data sets, the folder they stand in",
-    )
-    parser.add_argument("--data.options", type=dict[str, Any] | None, default=None, help="options of the reader")
-    parser.add_argument("--data.labels", type=str | None, default=None,
-                        help="label space that other data are mapped onto, or model: its labels")  # fmt: skip
-    parser.add_argument("--data.batch_size", type=int | None, default=None, help="images at a time")
-    parser.add_argument("--data.num_workers", type=int | None, default=None, help="processes that read images")
-    parser.add_argument("--data.unreadable", choices=["error", "skip"], default=None, help="what unreadable images do")
+    add_data_options(parser)
     return parser
+
+
+def _check(options: Namespace) -> None:
+    if options.out and not Path(options.out).parent.is_dir():
+        raise FileNotFoundError(f"--out: there is no folder {Path(options.out).parent}")
+    if (options.run is None) == (options.predictions is None):
+        raise ValueError("name a run (--run) or a file of predictions (--predictions), one of them")
+    if options.dir and options.predictions:
+        raise ValueError("--dir is for runs; the metrics of --predictions are written to --out")
+    if options.dir and RunDirectory(Path(options.dir)).config.is_file():
+        raise ValueError(f"--dir: {options.dir} is a run, expected a folder of its own")
+    several = options.run is not None and len(options.run) > 1
+    if several and (options.labels or options.experts):
+        raise ValueError("--labels and --experts are for one run, several were named")
+    if options.labels and options.groups:
+        raise ValueError("--groups has no effect beside --labels: groups are what was trained on and what was not")
+
+
+def _measuring(options: Namespace) -> dict[str, Any]:
+    return {"seed": options.seed, "method": options.method, "by": options.by}
+
+
+def _grouping(described: Description, asked: str | None) -> Grouping:
+    """The groups that are asked for, or those of the model; counts are those of its training split."""
+    prevalence = np.array(described.positives) / nan_for_0(np.array(described.known))
+    if asked is not None:
+        return group_by(described.names, prevalence, asked)
+    if "unseen" in described.groups:
+        return Grouping(described.groups, described.rule)
+    others = other_groups(described.names, prevalence, described.rule)
+    return Grouping(described.groups, described.rule, others)
 
 
 def _with_labels(predictor: Predictor, options: Namespace) -> Predictor:
@@ -172,64 +269,29 @@ def _with_labels(predictor: Predictor, options: Namespace) -> Predictor:
     return with_labels(predictor, dict.fromkeys(names), options.neighbours)
 
 
-def _check_told(table: LabelTable, predictor: Predictor) -> None:
+def _check_told(table: LabelTable, scorer: Scorer) -> None:
     """Raises ValueError that names the unseen labels of which the data tell nothing."""
     known = dict(zip(table.names, table.known, strict=True))
-    if untold := [name for name in predictor.description.groups.get("unseen", []) if not known[name]]:
+    if untold := [name for name in scorer.description.groups.get("unseen", []) if not known[name]]:
         raise ValueError(f"--labels: the data tell nothing of {untold}, so that there is nothing to score against")
 
 
-def _scoring(options: Namespace) -> dict[str, Any]:
-    """How images are to be scored otherwise than the run has it."""
-    return {name: options[name] for name in SCORING if options[name] is not None}
-
-
-def _with_data(config: Config, data: Namespace, names: list[str]) -> Config:
-    """The run's configuration with the data that the command line names."""
-    settings = config_to_dict(config)
-    changes: dict[str, Any] = {name: value for name, value in vars(data).items() if value is not None}
-    if {"source", "options"} & changes.keys() or (data.root and not config.data.sources):
-        changes |= {"sources": [], "split": None, "pseudo_labels": None}  # they belong to the run's own data
-    if data.labels == "model":
-        changes["labels"] = names
-    same = data.source in (None, config.data.source) and not config.data.sources
-    # Of the same reader, the label policy stays unless it is changed.
-    changes["options"] = (config.data.options if same else {}) | (data.options or {})
-    settings["data"] |= changes
-    return config_from_dict(settings)
-
-
-def _table(config: Config, options: Namespace, run: RunDirectory) -> LabelTable:
-    """The images to score: all there are, or a part, as the run has recorded it or as other data have it themselves.
-
-    Raises: ValueError where other data have no split of their own.
-    """
-    if options.split != "all" and not _other_data(options):
-        return build_table(config, run.split).table.split(options.split)
-    table = build_table(config, divide=False).table
-    if options.split == "all":
-        return table
-    own = told_parts(table)[0]
-    if set(own.images.image_id) == set(read_table(run.split, columns=["image_id"])["image_id"]):
-        return recorded_split(own, run.split).split(options.split)  # the run's own data, in another place
-    if (table.images.split == "").all():
-        raise ValueError("these data have no split of their own; to score all of them, use --split all")
-    return table.split(options.split)
-
-
-def _other_data(options: Namespace) -> bool:
-    return bool(options.data.root or options.data.source or options.data.options)
-
-
-def _files(run: RunDirectory, options: Namespace) -> EvaluationFiles:
-    """The run's own test evaluation, or a folder named after data and split."""
-    other = _other_data(options)
-    scoring = [
+def _files(run: RunDirectory | None, options: Namespace, scoring: Mapping[str, Any]) -> EvaluationFiles:
+    """The folder that was named, else the run's own test evaluation or a folder named after data and split."""
+    if options.dir or run is None:
+        what = "ensemble" if len(options.run) > 1 else f"{Path(options.run[0]).stem}-evaluation"
+        folder = Path(options.dir or f"runs/{what}-{datetime.now():%Y%m%d-%H%M%S}")
+        return EvaluationFiles(folder, folder / "metrics.json")
+    groups = "given" if options.groups and options.groups not in RULES else options.groups
+    asked = {**scoring, "experts": options.experts, "threshold": options.threshold, "groups": groups}
+    parts = [
         f"{name}_{'_'.join(map(str, value)) if isinstance(value, list) else value}"
-        for name, value in _scoring(options).items()
+        for name, value in asked.items()
+        if value is not None
     ]
-    scoring += ["zero_shot"] if options.labels else []
-    if not other and not scoring and options.split == "test":
+    parts += ["zero_shot"] if options.labels else []
+    other = is_other(options.data)
+    if not other and not parts and options.split == "test":
         return run.test
     stem = Path(options.data.root).resolve().name if options.data.root else options.data.source or "data"
-    return run.evaluation("-".join([stem, options.split, *scoring]))
+    return run.evaluation("-".join([stem, options.split, *parts]))

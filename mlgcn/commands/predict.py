@@ -7,10 +7,11 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 
 from mlgcn.commands.console import command, say
+from mlgcn.commands.scorers import add_ensemble_options, load_scorer, make_ready
 from mlgcn.config import parse_command
 from mlgcn.data.sources import read_source
 from mlgcn.data.sources.table import write_label_csv
-from mlgcn.prediction import Predictor, pseudo_labels
+from mlgcn.prediction import Scorer, pseudo_labels
 
 DESCRIPTION = (
     "Scores image files with a trained model: one row an image, one column a label, probabilities. Or, with "
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str]) -> None:
         if options.pseudo_labels:
             _write_pseudo_labels(options)
         else:
-            scores = Predictor.load(options.run).predict(options.images, options.batch_size, options.num_workers)
+            scores = _scorer(options).predict(options.images, options.batch_size, options.num_workers)
             scores.to_csv(Path(options.out), index=False)
             say(f"{len(scores)} images scored: {options.out}")
 
@@ -35,8 +36,10 @@ def main(arguments: Sequence[str]) -> None:
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="mlgcn predict", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument("images", type=str, nargs="*", help="PNG, JPEG or DICOM files")
-    parser.add_argument("--run", type=str, required=True, help="folder of a run, or a checkpoint")
+    parser.add_argument("--run", type=str, required=True, nargs="+",
+                        help="folder of a run, or a checkpoint; several are an ensemble")  # fmt: skip
     parser.add_argument("--out", type=str, required=True, help="CSV file to write")
+    add_ensemble_options(parser)
     parser.add_argument("--batch_size", type=int, default=32, help="images at a time")
     parser.add_argument("--num_workers", type=int, default=0, help="processes that read images")
     parser.add_argument("--pseudo-labels", "--pseudo_labels", action="store_true", help="fill in a data set's labels")
@@ -63,14 +66,20 @@ def _check(options: Namespace) -> None:
         raise ValueError("--confidence and --data.unreadable have no effect without --pseudo-labels")
 
 
+def _scorer(options: Namespace) -> Scorer:
+    scorer = load_scorer(options.run, options)
+    make_ready(scorer, options, options.batch_size, options.num_workers)
+    return scorer
+
+
 def _write_pseudo_labels(options: Namespace) -> None:
     table = read_source(options.data.source, options.data.root, **(options.data.options or {}))
-    predictor = Predictor.load(options.run)
+    scorer = _scorer(options)
     filled, number = pseudo_labels(
-        predictor, table, options.confidence, options.batch_size, options.num_workers, options.data.unreadable == "skip"
+        scorer, table, options.confidence, options.batch_size, options.num_workers, options.data.unreadable == "skip"
     )
     write_label_csv(filled, Path(options.out))
-    for message in predictor.unreadable:
+    for message in scorer.unreadable:
         say(f"left out: {message}")
     values = filled.values.size
     say(f"{len(filled)} images, {number} of {values} values filled in ({number / values:.1%}): {options.out}")

@@ -8,10 +8,10 @@ import numpy as np
 from jsonargparse import ArgumentParser, Namespace
 
 from mlgcn.commands.console import command, say
+from mlgcn.commands.scorers import add_ensemble_options, load_scorer, make_ready
 from mlgcn.config import parse_command
 from mlgcn.data.sources import read_source
 from mlgcn.labels import IMAGE_COLUMNS, LabelTable
-from mlgcn.prediction import Predictor
 from mlgcn.predictions import Predictions
 from mlgcn.reporting.submission import (
     FORMATS,
@@ -50,7 +50,9 @@ def main(arguments: Sequence[str]) -> None:
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="mlgcn submit", description=DESCRIPTION, allow_abbrev=False)
-    parser.add_argument("run", type=str, nargs="?", help="folder of a run, or a predictions file (.parquet, .csv)")
+    parser.add_argument("run", type=str, nargs="*",
+                        help="folder of a run, or a predictions file (.parquet, .csv); with --data.source, several "
+                        "runs are an ensemble")  # fmt: skip
     parser.add_argument("--format", choices=list(FORMATS), required=True, help="which challenge")
     parser.add_argument("--sample", type=str | None, default=None, help="the organisers' sample submission, CSV")
     parser.add_argument("--out", type=str | None, default=None, help="zip file to write")
@@ -63,6 +65,7 @@ def _parser() -> ArgumentParser:
     )
     parser.add_argument("--data.batch_size", type=int, default=32, help="of --data.source: images at a time")
     parser.add_argument("--data.num_workers", type=int, default=0, help="of --data.source: processes that read images")
+    add_ensemble_options(parser)
     parser.add_argument("--check", type=str | None, default=None, help="submission to look at, .zip or .csv")
     return parser
 
@@ -80,8 +83,14 @@ def _check(options: Namespace) -> None:
         raise ValueError("--data.root and --data.options need --data.source")
     if options.data.source is not None and options.predictions:
         raise ValueError("--predictions takes scores that are there, --data.source makes new ones: give one of them")
-    if (options.data.source is not None or options.predictions) and not Path(options.run).is_dir():
-        raise FileNotFoundError(f"there is no folder of a run {options.run}")
+    if len(options.run) > 1 and options.data.source is None:
+        raise ValueError(
+            "several runs are an ensemble, which scores images: name them with --data.source, or submit the folder "
+            "that evaluate.py --run RUN_A RUN_B --dir FOLDER writes"
+        )
+    for run in options.run if options.data.source is not None or options.predictions else []:
+        if not Path(run).is_dir():
+            raise FileNotFoundError(f"there is no folder of a run {run}")
 
 
 def _say_checked(options: Namespace) -> None:
@@ -94,7 +103,7 @@ def _say_checked(options: Namespace) -> None:
 
 def _stored(options: Namespace) -> Predictions:
     """The predictions of a file, or those that a run has."""
-    path = Path(options.run)
+    path = Path(options.run[0])
     if not path.is_dir():
         return Predictions.read(path)
     run = RunDirectory(path)
@@ -108,18 +117,20 @@ def _stored(options: Namespace) -> Predictions:
 
 
 def _scored(options: Namespace) -> Predictions:
-    """The model's scores of the sample's images, which the run keeps as one of its evaluations."""
-    predictor, sample = Predictor.load(options.run), read_sample(Path(options.sample), options.format)
-    label_sources(predictor.names, sample)  # before hours of scoring
+    """The model's scores of the sample's images, kept as one of the run's evaluations, an ensemble's beside the zip."""
+    reading = options.data.batch_size, options.data.num_workers
+    scorer, sample = load_scorer(options.run, options), read_sample(Path(options.sample), options.format)
+    label_sources(scorer.names, sample)  # before hours of scoring
     table = read_source(options.data.source, options.data.root, **(options.data.options or {}))
     rows = image_rows(table.images["image_id"], sample)
-    studies = predictor.description.study_views is not None or predictor.settings.merge_views
-    column = table.images["study_id" if studies else "image_id"]
-    table = _unlabelled(table.take(column.isin(column.iloc[rows]).to_numpy()), predictor.names)
-    predictions = predictor.predict_table(table, options.data.batch_size, options.data.num_workers)
-    if studies:
+    column = table.images["study_id" if scorer.scores_studies else "image_id"]
+    table = _unlabelled(table.take(column.isin(column.iloc[rows]).to_numpy()), scorer.names)
+    make_ready(scorer, options, *reading)
+    predictions = scorer.predict_table(table, *reading)
+    if scorer.scores_studies:
         predictions = per_image(predictions, table.images)
-    kept = RunDirectory(Path(options.run)).evaluation(f"submission-{sample.path.stem}").predictions
+    kept = RunDirectory(Path(options.run[0])).evaluation(f"submission-{sample.path.stem}").predictions
+    kept = kept if len(options.run) == 1 else Path(options.out).with_suffix(".parquet")
     predictions.write(kept)
     say(f"{len(table)} images scored: {kept}")
     return predictions

@@ -1,7 +1,8 @@
 """What parts of the data share that should be apart: patients, studies, pictures."""
 
+import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -12,8 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from mlgcn.data.images import PHANTOM, UnreadableImageError, decode_grey, read_image
+from mlgcn.data.sources.files import read_table
 from mlgcn.data.splits import part_names
 from mlgcn.labels import LabelTable
+
+logger = logging.getLogger(__name__)
 
 EXAMPLES = 10
 PHANTOM_SIZE = 64
@@ -76,6 +80,45 @@ def leakage(
         images,
         [] if hashes is None else [name for name, code in zip(names, hashes, strict=True) if not code],
     )
+
+
+def check_unseen(table: LabelTable, recorded: Mapping[str, Path], what: str, leaks: str = "error") -> None:
+    """Tells of images or patients of the table that a run was trained on: raises ValueError, or logs a warning.
+
+    Args:
+        recorded: of each run, the split that it has recorded (mlgcn.data.splits.save_split).
+        what: the table's images in words, for the message.
+        leaks: "warn" for the warning; else it is an error.
+    """
+    for run, path in recorded.items():
+        saved = read_table(path, columns=["image_id", "patient_id", "split"])
+        trained = saved[saved.split == "train"]
+        images, patients = table.images.image_id, table.images.patient_id
+        seen = images.isin(trained.image_id) | patients.isin(trained.patient_id)
+        if not seen.any():
+            continue
+        known = patients[seen].unique()
+        found = f"{run} was trained on {len(known)} patients of the {what}, the first {known[:5].tolist()} ({path})"
+        if leaks != "warn":
+            raise ValueError(f"{found}; if they only share their names, --data.leaks warn goes on")
+        logger.warning(found)
+
+
+def check_same_validation(recorded: Mapping[str, Path]) -> None:
+    """Raises ValueError that names the difference unless all runs have recorded the same validation images.
+
+    Args:
+        recorded: as in check_unseen.
+    """
+    images = {}
+    for run, path in recorded.items():
+        saved = read_table(path, columns=["image_id", "split"])
+        images[run] = set(saved.image_id[saved.split == "val"])
+        first = next(iter(images))
+        if lone := sorted(images[first] ^ images[run]):
+            raise ValueError(
+                f"{first} and {run} have other validation images: {len(lone)} are only in one, the first {lone[:3]}"
+            )
 
 
 def image_hashes(paths: Sequence[str], content: str = "bytes", workers: int = 1) -> list[str]:

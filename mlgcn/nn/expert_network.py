@@ -1,5 +1,6 @@
 """What all networks of experts share: from images to one feature map an expert."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Self
 
@@ -32,6 +33,21 @@ class ExpertNetwork(nn.Module):
         self.trunk, self.fusion = trunk, fusion
         self.frozen: tuple[nn.Module, ...] = ()
         self.branches, self.heads = nn.ModuleList(branches), nn.ModuleList(heads)
+
+    @abstractmethod
+    def apart(self, images: Tensor, views: Tensor | None = None, slots: Tensor | None = None) -> Tensor:
+        """What each expert makes of the images before any attends to another: [E, B, ...]. Arguments as in maps."""
+
+    @abstractmethod
+    def joined(self, apart: Tensor) -> Tensor:
+        """The logits [E, B, C] of what `apart` gives."""
+
+    @abstractmethod
+    def of_experts(self, places: Sequence[int]) -> Self:
+        """The network that has the experts of these places only, from 0; it shares their weights."""
+
+    def forward(self, images: Tensor, views: Tensor | None = None, slots: Tensor | None = None) -> Tensor:
+        return self.joined(self.apart(images, views, slots))
 
     def freeze(self, *modules: nn.Module) -> None:
         """Takes parts of the network out of training: no gradients, and batch statistics stay as they are."""

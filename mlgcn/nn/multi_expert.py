@@ -38,17 +38,28 @@ class MultiExpertGCN(ExpertNetwork):
         super().__init__(trunk, branches, classifiers, fusion)
         self.pool, self.attention, self.kept = pool, attention, Kept()
 
-    def forward(self, images: Tensor, views: Tensor | None = None, slots: Tensor | None = None) -> Tensor:
-        return self.logits(self.image_vectors(images, views, slots), self.classifiers())
+    def apart(self, images: Tensor, views: Tensor | None = None, slots: Tensor | None = None) -> Tensor:
+        """Pooled vectors [E, B, D]."""
+        maps, mask = self.maps(images, views, slots)
+        masked = {} if mask is None else {"mask": mask}
+        return torch.stack([self.pool(features, **masked) for features in maps])
+
+    def joined(self, apart: Tensor) -> Tensor:
+        return self.logits(self._refined_vectors(apart), self.classifiers())
+
+    def of_experts(self, places: Sequence[int]) -> "MultiExpertGCN":
+        branches, heads = [self.branches[place] for place in places], [self.heads[place] for place in places]
+        part = MultiExpertGCN(self.trunk, branches, heads, self.pool, self.attention, self.fusion)
+        return part.train(self.training)
 
     def image_vectors(self, images: Tensor, views: Tensor | None = None, slots: Tensor | None = None) -> Tensor:
         """The image vectors of all experts [E, B, D], refined unless that needs the classifiers."""
-        maps, mask = self.maps(images, views, slots)
-        masked = {} if mask is None else {"mask": mask}
-        pooled = torch.stack([self.pool(features, **masked) for features in maps])  # [E, B, D]
+        return self._refined_vectors(self.apart(images, views, slots))
+
+    def _refined_vectors(self, pooled: Tensor) -> Tensor:
         if self.attention is None or self.attention.depends_on_image:
             return pooled
-        with torch.autocast(images.device.type, enabled=False):
+        with torch.autocast(pooled.device.type, enabled=False):
             return self.attention.images(pooled)
 
     def logits(self, vectors: Tensor, classifiers: Tensor) -> Tensor:

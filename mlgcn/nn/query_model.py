@@ -1,6 +1,7 @@
 """The network with label queries: each expert decodes its feature map."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +38,16 @@ class QueryModel(ExpertNetwork):
             raise ValueError("queries of texts need a text encoder, and no others do")
         self.encoder = encoder
 
-    def forward(self, images: Tensor, views: Tensor | None = None, slots: Tensor | None = None) -> Tensor:
+    def apart(self, images: Tensor, views: Tensor | None = None, slots: Tensor | None = None) -> Tensor:
+        """Logits [E, B, C] already, since no expert attends to another."""
         maps, mask = self.maps(images, views, slots)
         vectors = None if self.encoder is None else self.encoder()  # [C, F]
         return torch.stack([decode(each, mask, vectors) for decode, each in zip(self.heads, maps, strict=True)])
+
+    def joined(self, apart: Tensor) -> Tensor:
+        return apart
+
+    def of_experts(self, places: Sequence[int]) -> "QueryModel":
+        branches = [self.branches[place] for place in places]
+        heads: list[Any] = [self.heads[place] for place in places]
+        return QueryModel(self.trunk, branches, heads, self.fusion, self.encoder).train(self.training)

@@ -1,7 +1,6 @@
 """A trained model that scores images."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +18,9 @@ from mlgcn.data.transforms import normalise
 from mlgcn.labels import LabelTable
 from mlgcn.nn import ExpertNetwork
 from mlgcn.prediction.gating import gate_normal
+from mlgcn.prediction.thresholds import with_thresholds
 from mlgcn.prediction.tta import augmented_scores
-from mlgcn.predictions import Predictions
+from mlgcn.predictions import ID_COLUMNS, Predictions
 from mlgcn.run_directory import RunDirectory
 
 
@@ -59,6 +59,11 @@ class Predictor:
         return self.description.names
 
     @property
+    def scores_studies(self) -> bool:
+        """Whether what is scored are studies, whose views are joined or their scores merged; else images."""
+        return self.description.study_views is not None or self.settings.merge_views
+
+    @property
     def unreadable(self) -> list[str]:
         """Messages about images that the last prediction left out, one a file."""
         return self._unreadable.messages
@@ -72,10 +77,7 @@ class Predictor:
 
         Raises: ValueError unless there is one in [0, 1] for every label.
         """
-        values = [float(value) for value in thresholds]
-        if len(values) != len(self.names) or not all(0 <= value <= 1 for value in values):
-            raise ValueError(f"thresholds are {values}, expected {len(self.names)} numbers in [0, 1]")
-        self.description = replace(self.description, thresholds=values)
+        self.description = with_thresholds(self.description, thresholds)
 
     def predict(self, paths: Sequence[str | Path], batch_size: int = 32, num_workers: int = 0) -> pd.DataFrame:
         """The probability of every label for image files: a column "path", then one a label.
@@ -103,10 +105,22 @@ class Predictor:
         table = table.reordered(self.names)
         if not skip_unreadable:
             check_present(table)
-        scores, spreads, rows = self._scores(table, batch_size, num_workers, skip_unreadable)
+        return self.predictions_of(table, *self._scores(table, batch_size, num_workers, skip_unreadable))
+
+    def predictions_of(
+        self, table: LabelTable, scores: np.ndarray, rows: np.ndarray, spreads: np.ndarray | None = None
+    ) -> Predictions:
+        """Probabilities [N', C] of a table's rows [N'], or those of its studies, next to what is known about them.
+
+        Views are merged, where the settings say so.
+
+        Args:
+            spreads: over the experts, [N', C], where there are several.
+        """
         if self.description.study_views is not None:
             table = study_table(table)
-        predictions = Predictions(table.images.iloc[rows], self.names, scores, table.certain[rows], spreads)
+        images = table.images.iloc[rows][list(ID_COLUMNS)]
+        predictions = Predictions(images, self.names, scores, table.certain[rows], spreads)
         return predictions.by_study(self.settings.view_weights) if self.settings.merge_views else predictions
 
     def batches(
@@ -135,8 +149,8 @@ class Predictor:
     @torch.inference_mode()
     def _scores(
         self, table: LabelTable, batch_size: int, num_workers: int, skip_unreadable: bool
-    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-        """Probabilities [N', C], how far the experts lie apart [N', C], row numbers [N'] of what could be read.
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Probabilities [N', C], row numbers [N'] of what could be read, and how far the experts lie apart [N', C].
 
         The probabilities are those of the mean over the experts' logits. The spread is that of the images as they are,
         without test-time augmentation and gating; None with one expert.
@@ -155,7 +169,7 @@ class Predictor:
         scores, experts = np.concatenate(parts), len(versions_logits[0])
         if settings.normal_gating is not None:
             scores = gate_normal(scores, self.names, settings.normal_gating)
-        return scores, np.concatenate(apart) if experts > 1 else None, np.concatenate(rows)
+        return scores, np.concatenate(rows), np.concatenate(apart) if experts > 1 else None
 
 
 def expert_spread(logits: Tensor) -> Tensor:

@@ -5,11 +5,11 @@ import numpy as np
 from mlgcn.data.combine import fill_unknown, soften
 from mlgcn.data.ontology import map_labels
 from mlgcn.labels import LabelTable
-from mlgcn.prediction.predictor import Predictor
+from mlgcn.prediction.ensemble import Scorer
 
 
 def pseudo_labels(
-    predictor: Predictor,
+    predictor: Scorer,
     table: LabelTable,
     confidence: float = 0.0,
     batch_size: int = 32,
@@ -27,7 +27,7 @@ def pseudo_labels(
     """
     if not 0 <= confidence <= 1:
         raise ValueError(f"confidence must lie in [0, 1], got {confidence}")
-    if predictor.description.study_views is not None or predictor.settings.merge_views:
+    if predictor.scores_studies:
         raise ValueError("pseudo-labels are of images, and this run scores studies: take one on single images")
     table = map_labels(table, predictor.names)
     predictions = predictor.predict_table(table, batch_size, num_workers, skip_unreadable)

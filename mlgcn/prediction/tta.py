@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mlgcn.prediction.merging import merge_scores
 from mlgcn.suggestions import check_known
 
 Change = Callable[[Tensor], Tensor]
-MERGES = ("mean", "geometric", "logits")
 
 
 def _flip(images: Tensor) -> Tensor:
@@ -70,18 +70,13 @@ def augmented_scores(
         score: images [n, 3, H, W] -> logits [B, C].
         names: of VERSIONS: hflip, shift (5 % left, right, up, down), scale (to 8/7 and to 0.9), crop (7/8 of each
             corner), resolution (3/4 and 5/4 of the pixels a side).
-        merge: "mean" of the probabilities, "geometric" mean of them (Hong et al. 2023), or mean of the "logits".
+        merge: as in merge_scores.
     Raises: ValueError on an unknown name or merge.
     """
     check_known(VERSIONS, names, "test-time augmentation")
-    check_known(MERGES, [merge], "merge")
     changes: list[Change] = [change for name in dict.fromkeys(names) for change in VERSIONS[name]]
-    logits = torch.stack([score(images), *(score(_like(change(images))) for change in changes)]).double()  # [T, B, C]
-    if merge == "logits":
-        return logits.mean(dim=0).sigmoid().float()
-    if merge == "geometric":
-        return F.logsigmoid(logits).mean(dim=0).exp().float()
-    return logits.sigmoid().mean(dim=0).float()
+    logits = torch.stack([score(images), *(score(_like(change(images))) for change in changes)])  # [T, B, C]
+    return merge_scores(logits, merge).float()
 
 
 def _like(images: Tensor) -> Tensor:

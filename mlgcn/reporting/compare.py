@@ -12,13 +12,13 @@ from mlgcn.metrics.compare import correct_together, entries_of, paired_differenc
 from mlgcn.metrics.intervals import nest
 from mlgcn.metrics.means import mean_defined, nan_for_0
 from mlgcn.metrics.thresholded import UNDEFINED_THRESHOLD
+from mlgcn.reporting.grouping import RULES
 from mlgcn.reporting.paired import Paired, read_paired
 from mlgcn.run_directory import EvaluationFiles, RunDirectory
 from mlgcn.suggestions import check_known
 
 METRICS = ("mAP", "mAUC", "mF1")
 CLUSTERS = {"patient": "patient_id", "study": "study_id", "image": "image_id"}
-RULES = ("prevalence", "rank")
 OWN = "own"
 ENTRY = ("delta", "low", "high", "p", "p_holm", "a", "b")
 
@@ -32,6 +32,7 @@ def compare(
     metrics: Sequence[str] = METRICS,
     rule: str | None = None,
     threshold: float | str | None = None,
+    method: str = "percentile",
 ) -> dict[str, Any]:
     """The first side less each other side: delta, low, high, p, p_holm, a and b by metric, for groups and labels too.
 
@@ -47,6 +48,7 @@ def compare(
             in the images compared. None: as that run has them, else by prevalence.
         threshold: from which score on an image counts as positive; "own": those that each run chose. None: own if every
             side has them, else 0.5.
+        method: of the intervals: percentile or bca; p is the same.
     Returns: of two sides {metric: entry, "groups": {group: {metric: entry}}, "per_label": {label: {metric: entry}},
         "a", "b", "images", "patients", "cluster", "resamples", "level", "rule", "settings"}, ready for JSON; of more
         {"comparisons": [the same for each other side]}.
@@ -71,6 +73,7 @@ def compare(
             resamples,
             seed,
             level,
+            method=method,
             thresholds_a=thresholds[0],
             thresholds_b=theirs,
         )

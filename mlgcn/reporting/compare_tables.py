@@ -116,6 +116,7 @@ def _how_lines(comparison: Mapping[str, Any]) -> list[str]:
     """What was drawn, grouped, decided and corrected, and whether the resamples are too few for the labels."""
     settings = comparison["settings"]
     drawn = f"{comparison['resamples']:,} resamples of {settings['clusters']:,} {CLUSTERS[comparison['cluster']]}"
+    drawn += ", BCa intervals" if settings["method"] == "bca" else ""
     thresholds = (
         "those of each run" if settings["thresholds"] == "own" else f"{settings['thresholds']:g} for every label"
     )

@@ -5,12 +5,12 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from mlgcn.labels import group_labels
 from mlgcn.metrics import multilabel_report, report_intervals, selective_report
 from mlgcn.predictions import Predictions
 from mlgcn.suggestions import check_known
 
 CLUSTERS = ("patient", "study", "image")
+BLANK = "blank"
 
 
 def evaluation_report(
@@ -21,6 +21,9 @@ def evaluation_report(
     resamples: int = 0,
     cluster: str = "patient",
     seed: int = 0,
+    method: str = "percentile",
+    others: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+    by: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What multilabel_report says of predictions, by view too, ready for JSON.
 
@@ -32,22 +35,23 @@ def evaluation_report(
         resamples: of the bootstrap that "intervals" comes from (report_intervals); 0 leaves it out.
         cluster: what it draws: patients, studies or images.
         seed: of the draws.
-    Raises: ValueError on another cluster; as multilabel_report and report_intervals.
+        method: of the intervals: percentile or bca.
+        others: groups by other rules, as other_groups in multilabel_report.
+        by: further columns of the predictions, for whose values "per_column" has metrics; a blank is one of them.
+    Raises: ValueError on another cluster or a column that is not there; as multilabel_report and report_intervals.
     """
     check_known(CLUSTERS, [cluster], "cluster")
-    columns = predictions.scores, predictions.targets, predictions.names
-    report = multilabel_report(*columns, groups, rule, thresholds, views=predictions.images.view)
+    check_known(predictions.images.columns, by, "column")
+    held = predictions.scores, predictions.targets, predictions.names
+    columns = {column: predictions.images[column].replace("", BLANK) for column in by} or None
+    views = predictions.images.view
+    report = multilabel_report(
+        *held, groups, rule, thresholds, views=views, columns=columns, other_groups=others or None
+    )
     if predictions.spreads is not None:
-        report["uncertainty"] = selective_report(*columns[:2], predictions.spreads, predictions.names, groups)
+        report["uncertainty"] = selective_report(*held[:2], predictions.spreads, predictions.names, groups)
     if resamples:
         clusters = None if cluster == "image" else predictions.images[f"{cluster}_id"]
-        report["intervals"] = report_intervals(*columns, groups, thresholds, clusters, resamples, seed)
+        report["intervals"] = report_intervals(*held, groups, thresholds, clusters, resamples, seed, method)
         report["intervals"]["settings"]["cluster"] = cluster
     return report
-
-
-def groups_of(predictions: Predictions, rule: str = "prevalence") -> dict[str, list[str]]:
-    """Head, medium and tail by the frequency of labels in the predictions themselves, see mlgcn.labels.group_labels."""
-    known = (predictions.targets == 0).sum(axis=0) + (predictions.targets == 1).sum(axis=0)
-    prevalence = (predictions.targets == 1).sum(axis=0) / known.clip(1)
-    return group_labels(predictions.names, prevalence, rule)

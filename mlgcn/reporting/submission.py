@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mlgcn.data.ontology import describe_mapping
-from mlgcn.predictions import Predictions
+from mlgcn.predictions import ID_COLUMNS, Predictions
 from mlgcn.reporting.submission_check import FILE, FORMATS, Sample, check_submission, problems_of, read_sample
 
 __all__ = [
@@ -140,7 +140,7 @@ def per_image(studies: Predictions, images: pd.DataFrame) -> Predictions:
     if (missing := rows < 0).any():
         raise ValueError(f"study {images['study_id'].iloc[int(missing.argmax())]!r} has no scores")
     scores = studies.scores[rows]
-    return Predictions(images, studies.names, scores, np.full_like(scores, np.nan))
+    return Predictions(images[list(ID_COLUMNS)], studies.names, scores, np.full_like(scores, np.nan))
 
 
 def _csv(sample: Sample, scores: np.ndarray) -> str:

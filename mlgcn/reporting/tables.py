@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 MISSING = "–"
+MOST_VALUES = 10
 MEANS = ("mAP", "no_skill_mAP", "mAUC", "mF1", "mBACC")
 
 
@@ -16,9 +17,13 @@ def summary_table(report: dict[str, Any], per_label: bool = True) -> Group:
     """Groups and overall, the rule, what is undefined or chance, and (unless per_label is False) every label."""
     parts: list[RenderableType] = [group_table(report), Text(f"Groups {report['rule']}.")]
     parts += [Text(line, style="yellow") for line in undefined_lines(report)]
-    parts += [Text(line) for line in (*chance_lines(report), *interval_lines(report), *view_lines(report))]
+    parts += [Text(line) for line in _lines(report)]
     parts += [Text(), label_table(report)] if per_label else []
     return Group(*parts)
+
+
+def _lines(report: dict[str, Any]) -> list[str]:
+    return [*chance_lines(report), *interval_lines(report), *view_lines(report), *column_lines(report)]
 
 
 def as_text(renderable: RenderableType, width: int = 100) -> str:
@@ -120,14 +125,30 @@ def interval_lines(report: dict[str, Any]) -> list[str]:
 def resampled(settings: dict[str, Any]) -> str:
     """How often what was drawn for intervals, in words."""
     drawn = {"patient": "patients", "study": "studies", "image": "images"}[settings["cluster"]]
-    return f"{settings['resamples']:,} resamples of {settings['clusters']:,} {drawn}"
+    how = f"{settings['resamples']:,} resamples of {settings['clusters']:,} {drawn}"
+    return how + (", BCa" if settings["method"] == "bca" else "")
 
 
 def view_lines(report: dict[str, Any]) -> list[str]:
     """The means over the images of each view, in a sentence, where there are several."""
     views = report.get("per_view", {})
-    parts = [f"{view} ({of['images']:,}) {number(of['mAP'])} and {number(of['mAUC'])}" for view, of in views.items()]
-    return [f"By view (images), mAP and mAUC: {', '.join(parts)}."] if len(parts) > 1 else []
+    return [_by("view", views)] if len(views) > 1 else []
+
+
+def column_lines(report: dict[str, Any]) -> list[str]:
+    """The means over the images of each value of other columns, a sentence each; of many values, the most frequent."""
+    return [_by(column, values) for column, values in report.get("per_column", {}).items()]
+
+
+def _by(what: str, parts: dict[str, dict[str, Any]]) -> str:
+    often = sorted(parts, key=lambda value: -parts[value]["images"])[:MOST_VALUES]
+    shown = [
+        f"{value} ({part['images']:,}) {number(part['mAP'])} and {number(part['mAUC'])}"
+        for value, part in parts.items()
+        if value in often
+    ]
+    more = len(parts) - len(shown)
+    return f"By {what} (images), mAP and mAUC: {', '.join(shown)}" + (f" and {more:,} more values." if more else ".")
 
 
 def number(value: float | None) -> str:

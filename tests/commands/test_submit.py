@@ -80,6 +80,18 @@ def test_the_samples_images_are_scored_by_the_model(folder, capsys):
     assert (folder / "again.zip").read_bytes() == (folder / "out.zip").read_bytes()
 
 
+def test_several_runs_are_submitted_as_an_ensemble(folder, tiny_model, capsys):
+    (folder / "second").mkdir()
+    other = Predictor(*tiny_model(seed=1))
+    other.save(folder / "second" / "model.ckpt")
+    cli.main(["submit", "run", "second", "--weights", "3", "1", *FORMAT, "--out", "out.zip", *PHANTOMS])
+    assert "7 images scored: out.parquet" in capsys.readouterr().out
+    paths = read_source("phantom", images=12).images.set_index("image_id").path[submitted().index].tolist()
+    both = [model.predict(paths) for model in (Predictor.load("run"), other)]
+    first, second = (scores[["No Finding", "Effusion", "Hernia"]] for scores in both)
+    np.testing.assert_allclose(submitted()[LABELS], 0.75 * first + 0.25 * second, rtol=1e-5)
+
+
 def test_a_run_that_scores_studies_gives_each_image_those_of_its_study(folder, tiny_model):
     Predictor(*tiny_model(evaluation={"merge_views": True})).save(folder / "run" / "model.ckpt")
     cli.main(["submit", "run", *FORMAT, "--out", "out.zip", *PHANTOMS])
@@ -114,6 +126,7 @@ def test_all_that_is_wrong_with_a_submission_is_said(folder, capsys):
         (["run", *FORMAT, "--out", "out.zip"], "--predictions can take ['other'], --data.source scores images"),
         (["run", *FORMAT, "--out", "out.zip", "--predictions", "none"], "no file run/evaluations/none/predictions"),
         (["gone", *FORMAT, "--out", "out.zip", *PHANTOMS], "there is no folder of a run gone"),
+        (["run", "second", *FORMAT, "--out", "out.zip"], "several runs are an ensemble, which scores images"),
         (["run", *FORMAT, "--out", "out.zip", "--predictions", "other"], "2 of its 7 images are not among the 10"),
         (["run", *FORMAT, "--out", "out.zip", *PHANTOMS[:-1], "8"], "4 of its 7 images are not among the 8 at hand"),
         (["run", *FORMAT, "--out", "out.zip", "--data.root", "x"], "--data.root and --data.options need --data.source"),

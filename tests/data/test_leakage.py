@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mlgcn.data.leakage import image_hashes, leakage
-from mlgcn.data.splits import split_by_patient
+from mlgcn.data.leakage import check_same_validation, check_unseen, image_hashes, leakage
+from mlgcn.data.splits import save_split, split_by_patient
 from mlgcn.labels import SPLITS, LabelTable
 
 
@@ -134,3 +134,39 @@ def test_another_kind_of_hash_is_refused():
 def test_the_723_real_x_rays_are_all_different(nih_sample):
     paths = sorted(map(str, (nih_sample / "images").glob("*.png")))
     assert len(set(image_hashes(paths, "bytes", 2))) == len(set(image_hashes(paths, "pixels", 2))) == len(paths) == 723
+
+
+# What runs were trained on
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """Splits of two runs, which differ in whether c was trained on."""
+    paths = {}
+    for run, split in (("one", "train val test"), ("other", "train val train")):
+        paths[run] = tmp_path / f"{run}.csv"
+        save_split(table(list("abc"), split.split()), paths[run])
+    return paths
+
+
+def test_images_and_patients_that_a_run_was_trained_on_are_told(recorded, caplog):
+    held = table(list("abc"), ["test"] * 3)
+    check_unseen(held.take(np.array([1])), recorded, "images")
+    with pytest.raises(ValueError, match=r"other was trained on 1 patients of the images to score, the first \['c'\]"):
+        check_unseen(held.take(np.array([2])), recorded, "images to score")
+    moved = table(list("zza"), ["test"] * 3).take(np.array([2]))  # another image of patient a
+    with pytest.raises(ValueError, match=r"one was trained on .* the first \['a'\] .*one\.csv\); .*--data\.leaks warn"):
+        check_unseen(moved, recorded, "images")
+    check_unseen(moved, recorded, "images", "warn")
+    assert [record.message.split()[0] for record in caplog.records] == ["one", "other"]
+    renamed = table(["x", "y", "z"], ["test"] * 3)  # the same images, told to be of other patients
+    with pytest.raises(ValueError, match=r"one was trained on 1 patients of the images, the first \['x'\]"):
+        check_unseen(renamed, recorded, "images")
+
+
+def test_runs_with_other_validation_images_are_told_apart(recorded, tmp_path):
+    check_same_validation(recorded)
+    check_same_validation({})
+    save_split(table(list("abc"), ["val", "val", "test"]), tmp_path / "third.csv")
+    with pytest.raises(ValueError, match=r"one and third have other validation images: 1 are only in one, .* \['i0'\]"):
+        check_same_validation({**recorded, "third": tmp_path / "third.csv"})

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as F
 
-from mlgcn.prediction.tta import MERGES, VERSIONS, augmented_scores
+from mlgcn.prediction.merging import MERGES
+from mlgcn.prediction.tta import VERSIONS, augmented_scores
 
 
 def images(size=64, seed=0):

@@ -10,8 +10,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from mlgcn.commands import evaluate
 from mlgcn.labels import describe_rule
 from mlgcn.metrics import area_under_risk, bootstrap, brier_score
+from mlgcn.metrics.means import mean_defined
 from mlgcn.predictions import Predictions
-from mlgcn.reporting.evaluation import evaluation_report, groups_of
+from mlgcn.reporting.evaluation import evaluation_report
+from mlgcn.reporting.grouping import group_by
 from mlgcn.reporting.tables import as_text, summary_table
 
 NAMES = ["Effusion", "Mass", "Hernia"]
@@ -34,6 +36,10 @@ def predictions():
         dtype=object,
     )
     return Predictions(images, NAMES, scores, targets)
+
+
+def groups_of(predictions):
+    return group_by(predictions.names, mean_defined(predictions.targets)).groups
 
 
 def known(predictions, column):
@@ -107,6 +113,60 @@ def test_a_file_of_predictions_is_measured_without_a_model(predictions, tmp_path
     assert "50 resamples of 80 patients" in " ".join(capsys.readouterr().out.split())
 
 
+def measured(predictions, folder, *arguments):
+    """The report of evaluate.py on predictions whose images have two further columns."""
+    images = predictions.images.assign(sex=np.where(np.arange(240) % 3, "F", "M"), site=np.arange(240) % 13)
+    images.loc[:4, "sex"] = ""
+    path = folder / "theirs.parquet"
+    Predictions(images, NAMES, predictions.scores, predictions.targets).write(path)
+    evaluate.main(["--predictions", str(path), "--out", str(folder / "m.json"), *arguments])
+    return json.loads((folder / "m.json").read_text())
+
+
+def test_the_metrics_hold_what_is_promised(predictions, tmp_path):
+    report = measured(predictions, tmp_path, "--bootstrap", "20")
+    promised = {"mAP", "mAUC", "mF1", "mBACC", "groups", "per_label", "per_view", "rule", "undefined", "intervals"}
+    assert promised <= set(report)
+    low, high = report["intervals"]["mAUC"]
+    assert low < report["mAUC"] < high
+
+
+def test_metrics_are_told_for_each_value_of_further_columns(predictions, tmp_path, capsys):
+    report = measured(predictions, tmp_path, "--by", "sex", "site")
+    assert {column: len(values) for column, values in report["per_column"].items()} == {"sex": 3, "site": 13}
+    rows = (np.arange(240) % 3 == 0) & (np.arange(240) > 4)
+    auc = []
+    for column in range(3):
+        kept = rows & ~np.isnan(predictions.targets[:, column])
+        if predictions.targets[kept, column].any():
+            auc.append(roc_auc_score(predictions.targets[kept, column], predictions.scores[kept, column]))
+    men = report["per_column"]["sex"]["M"]
+    assert men["images"] == rows.sum() and men["mAUC"] == pytest.approx(np.mean(auc))
+    assert report["per_column"]["sex"]["blank"]["images"] == 5
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"By sex (images), mAP and mAUC: F ({240 - rows.sum() - 5})" in shown
+    assert "By site (images)" in shown and "and 3 more values." in shown
+
+
+def test_groups_can_be_named(predictions, tmp_path, capsys):
+    report = measured(predictions, tmp_path, "--groups", "{fluid: [Effusion], other: [Mass, Hernia]}")
+    assert report["rule"] == "as given on the command line" and list(report["groups"]) == ["fluid", "other"]
+    assert report["groups"]["fluid"]["mAP"] == pytest.approx(report["per_label"]["Effusion"]["AP"])
+    (other,) = report["other_groups"]
+    assert other == describe_rule("prevalence", "the file")
+    expected = evaluation_report(predictions, groups_of(predictions), other)["groups"]
+    assert report["other_groups"][other]["head"]["mAP"] == pytest.approx(expected["head"]["mAP"])
+    assert " fluid " in capsys.readouterr().out
+
+
+def test_intervals_are_made_as_asked_for(predictions, tmp_path, capsys):
+    report = measured(predictions, tmp_path, "--bootstrap", "60", "--method", "bca", "--seed", "3")
+    patients = predictions.images.patient_id
+    expected = bootstrap("mAUC", predictions.scores, predictions.targets, patients, 60, 3, method="bca")
+    assert report["intervals"]["mAUC"] == pytest.approx([float(expected.low), float(expected.high)])
+    assert "60 resamples of 80 patients, BCa" in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -115,9 +175,26 @@ def test_a_file_of_predictions_is_measured_without_a_model(predictions, tmp_path
         (["--predictions", "gone.npz"], "there is no file gone.npz"),
         (["--predictions", "p.json"], "p.json ends in '.json', expected .parquet, .csv or .npz"),
         (["--predictions", "p.csv", "--bootstrap", "-1"], 'Parser key "bootstrap"'),
+        (["--predictions", "p.csv", "--dir", "here"], "--dir is for runs"),
+        (["--run", "x", "y", "--experts", "1"], "--labels and --experts are for one run"),
+        (["--run", "x", "--labels", "Mass", "--groups", "rank"], "--groups has no effect beside --labels"),
     ],
 )
 def test_bad_input_is_one_line(arguments, message, capsys):
     with pytest.raises(SystemExit) as stop:
         evaluate.main(arguments)
     assert stop.value.code == 2 and message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--by", "sexes"], "unknown column 'sexes'; did you mean 'sex'"),
+        (["--groups", "{fluid: [Effusion]}"], "groups do not hold every label once: other labels than expected"),
+        (["--groups", "rank"], "rule 'rank' needs at least 18 labels"),
+    ],
+)
+def test_what_the_predictions_do_not_have_is_named(predictions, tmp_path, arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        measured(predictions, tmp_path, *arguments)
+    assert message in capsys.readouterr().err
