@@ -18,15 +18,17 @@ from mlgcn.labels import LabelTable
 from mlgcn.prediction import choose_experts, with_experts
 
 NAMES = ("Effusion", "Mass", "Hernia", "Lung Opacity", "No Finding")
+SMALL = {"trunk": "timm/test_resnet", "branch": "pretrained", "experts": 3}
 HEADS = {
-    "experts": {"model": {"experts": 3, "attention": "experts"}},
-    "joint": {"model": {"experts": 3, "attention": "joint"}},
-    "query": {"model": {"experts": 3, "head": "query"}, "query": {"width": 32, "layers": 1, "heads": 4}},
+    "experts": {"model": {**SMALL, "attention": "experts"}},
+    "joint": {"model": {**SMALL, "attention": "joint"}},
+    "query": {"model": {**SMALL, "head": "query"}, "query": {"width": 32, "layers": 1, "heads": 4}},
 }
 
 
 @pytest.fixture(scope="module", params=HEADS)
 def whole(request, tiny_model):
+    pytest.importorskip("timm", reason="timm, whose smallest network this takes, is not installed")
     return Predictor(*tiny_model(**HEADS[request.param]), device="cpu")
 
 
