@@ -24,6 +24,7 @@ def main(arguments: Sequence[str]) -> None:
     """The command line of `mlgcn predict`."""
     options = parse_command(_parser(), arguments, free=["data.options"])
     with command("mlgcn predict"):
+        _sort_out(options)
         _check(options)
         if options.pseudo_labels:
             _write_pseudo_labels(options)
@@ -53,6 +54,14 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--data.unreadable", choices=["error", "skip"], default="error",
                         help="of pseudo-labels: what unreadable images do")  # fmt: skip
     return parser
+
+
+def _sort_out(options: Namespace) -> None:
+    """Takes what follows --run RUN, but is neither a folder nor a checkpoint, for the images that it will be."""
+    first, *others = options.run
+    runs = [other for other in others if Path(other).is_dir() or Path(other).suffix == ".ckpt"]
+    options.images = [*options.images, *(other for other in others if other not in runs)]
+    options.run = [first, *runs]
 
 
 def _check(options: Namespace) -> None:
