@@ -129,6 +129,11 @@ class RunDirectory:
         """The evaluation on the run's own test split."""
         return EvaluationFiles(self.path, self.path / "test_metrics.json")
 
+    @property
+    def finished(self) -> bool:
+        """Whether the run was evaluated; the page is the last that is written."""
+        return self.test.metrics.is_file() and self.test.report.is_file()
+
     def evaluation(self, name: str) -> EvaluationFiles:
         """Any further evaluation, by name."""
         folder = self.path / "evaluations" / name
@@ -167,9 +172,9 @@ class LadderDirectory:
 
     def run(self, name: str, seed: int) -> RunDirectory:
         """The run of a preset, or a YAML file, with a seed."""
-        return RunDirectory(self.path / re.sub(r"\.ya?ml$", "", name).strip("/").replace("/", "-") / f"seed-{seed}")
+        return RunDirectory(self.path / f"{re.sub(r'[.]ya?ml$', '', name).strip('/').replace('/', '-')}-seed-{seed}")
 
-    def finished(self, name: str, seeds: int) -> list[Path]:
-        """The folders of the evaluated runs of a preset, in the order of the seeds."""
-        runs = [self.run(name, seed) for seed in range(seeds)]
-        return [run.path for run in runs if run.test.metrics.is_file()]
+    def finished(self, name: str, seeds: int) -> dict[int, Path]:
+        """By seed, the folders of a preset's runs that have all they end with."""
+        runs = {seed: self.run(name, seed) for seed in range(seeds)}
+        return {seed: run.path for seed, run in runs.items() if run.finished}

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from mlgcn.build import build_table
-from mlgcn.build.ladder import common_settings, rung_names, with_one_split, without_graph
-from mlgcn.config import compose_config, config_to_dict, preset_names, preset_published
+from mlgcn.build.ladder import check_rungs, common_settings, rung_names, with_one_split, without_graph
+from mlgcn.config import compose_config, config_from_dict, config_to_dict, preset_names, preset_published
 
 PHANTOMS = ["--data.source", "phantom", "--data.options.images", "60"]
 
@@ -17,23 +17,27 @@ def small(*presets, more=()):
 
 
 def test_presets_of_a_pattern_climb_by_their_published_figures_and_those_without_come_last():
-    rungs = rung_names(["seo2023/*"])
+    steps = rung_names(["seo2023/*"])
+    rungs = list(steps)
     assert set(rungs) == {name for name in preset_names() if name.startswith("seo2023/")} - {"seo2023/base"}
     figures = [preset_published(name).split()[1] for name in rungs if preset_published(name) != "none"]
     assert figures == sorted(figures) and len(figures) == 6
     assert rungs[6:] == ["seo2023/identity_graph", "seo2023/no_graph", "seo2023/one_wide_expert"]
+    assert [name for name, is_step in steps.items() if is_step] == rungs[:6]
 
 
 def test_presets_that_are_named_stay_in_their_order_and_may_be_bases(tmp_path):
     own = str(tmp_path / "own.yaml")
     Path(own).write_text("base: seo2023/full")
-    assert rung_names(["seo2023/full", own, "seo2023/base"]) == ["seo2023/full", own, "seo2023/base"]
+    named = ["seo2023/full", own, "seo2023/base"]
+    assert list(rung_names(named).items()) == [(name, True) for name in named]
 
 
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
         (["sea2023/*"], r"no preset is named like 'sea2023/\*'"),
+        (["seo2023/full", "seo2023/full"], r"the presets \['seo2023/full'\] are named more than once"),
         (["seo2023/full", "seo2023/f*"], r"the presets \['seo2023/full'\] are named more than once"),
     ],
 )
@@ -61,10 +65,29 @@ def test_a_split_that_is_named_stays(tmp_path):
     assert with_one_split(configs, path) == configs and not path.exists()
 
 
-def test_rungs_with_other_data_are_refused(tmp_path):
-    configs = small("seo2023/full") | {"seo2023/no_graph": compose_config(["seo2023/no_graph"], PHANTOMS[:2])}
-    with pytest.raises(ValueError, match=r"seo2023/no_graph and seo2023/full differ in data\.options, so that"):
-        with_one_split(configs, tmp_path / "split.csv")
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"data": {"options": {"images": 61}}},
+            r"^other and seo2023/full differ in data\.options, so that they",
+        ),
+        ({"data": {"unreadable": "skip"}}, r"differ in data\.unreadable"),
+        ({"evaluation": {"merge_views": True}}, r"differ in whether they score studies"),
+        ({"fusion": {"views": 2}}, r"differ in whether they score studies"),
+        ({"run": {"seed": 4}}, r"^other: the section run is the ladder's own; its folder is --out, its seeds are"),
+        ({"model": {"init": "gone"}}, r"^other: model\.init is gone, which is not there; train it first"),
+        ({"loss": {"hard_from": "gone"}}, r"^other: loss\.hard_from is gone, which is not there"),
+    ],
+)
+def test_what_would_spoil_the_ladder_is_told_before_anything_is_trained(settings, message):
+    configs = small("seo2023/full")
+    check_rungs(configs | {"other": configs["seo2023/full"]})
+    held = config_to_dict(configs["seo2023/full"])
+    for section, values in settings.items():
+        held[section] |= values
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        check_rungs(configs | {"other": config_from_dict(held)})
 
 
 def test_the_rung_without_a_graph_is_the_first_with_linear_classifiers():

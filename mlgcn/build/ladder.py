@@ -5,33 +5,59 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatch
 from glob import has_magic
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from mlgcn.build.tables import build_table
-from mlgcn.config import Config, DataConfig, config_to_dict, preset_names, preset_published
+from mlgcn.config import Config, DataConfig, RunConfig, config_to_dict, preset_names, preset_published
 from mlgcn.data.splits import save_split
 
 BASE = "/base"
 
 
-def rung_names(asked: Sequence[str]) -> list[str]:
-    """The presets in the order of the ladder: as they are named; those of a pattern by their published figure.
+def rung_names(asked: Sequence[str]) -> dict[str, bool]:
+    """The presets in the order of the ladder, and whether each is a step, to be compared with the one before it.
 
-    Of a pattern, presets without a figure come last, by name, and what others merely build on (NAME/base) is left out.
+    They stand as they are named, and are steps; those of a pattern stand by their published figure, and those without
+    one, which are no steps, come last, by name. What the presets of a pattern merely build on (NAME/base) is left out.
     Raises: ValueError where a pattern fits no preset, or a preset comes twice.
     """
-    rungs: list[str] = []
+    rungs: dict[str, bool] = {}
     for name in asked:
-        fitting = [name]
+        fitting = {name: True}
         if has_magic(name):
-            fitting = [preset for preset in preset_names() if fnmatch(preset, name) and not preset.endswith(BASE)]
-            if not fitting:
+            presets = [preset for preset in preset_names() if fnmatch(preset, name) and not preset.endswith(BASE)]
+            if not presets:
                 raise ValueError(f"no preset is named like {name!r}; see: mlgcn presets")
-        rungs += sorted(fitting, key=lambda preset: (_published_figure(preset), preset))
-    if repeated := sorted({name for name in rungs if rungs.count(name) > 1}):
-        raise ValueError(f"the presets {repeated} are named more than once")
+            figures = {preset: _published_figure(preset) for preset in presets}
+            fitting = {preset: figures[preset] < inf for preset in sorted(presets, key=lambda one: (figures[one], one))}
+        if repeated := sorted(rungs.keys() & fitting.keys()):
+            raise ValueError(f"the presets {repeated} are named more than once")
+        rungs |= fitting
     return rungs
+
+
+def check_rungs(configs: Mapping[str, Config]) -> None:
+    """What would keep the runs from being made or compared, told before any of them is trained.
+
+    Raises: ValueError that names a preset which has other data than the first, or scores studies where that scores
+        images, or whose run is a setting of the ladder; FileNotFoundError on a run to start from that is not there.
+    """
+    first_name, first = next(iter(configs.items()))
+    expected = _comparable(first)
+    for name, config in configs.items():
+        if config.run != RunConfig():
+            raise ValueError(f"{name}: the section run is the ladder's own; its folder is --out, its seeds are --seeds")
+        if differing := [key for key, value in _comparable(config).items() if value != expected[key]]:
+            raise ValueError(
+                f"{name} and {first_name} differ in {', '.join(differing)}, so that they have no test images in "
+                "common; give the same to all, on the command line or in a budget"
+            )
+        needed = {"model.init": config.model.init, "loss.hard_from": config.loss.hard_from}
+        for setting, path in needed.items():
+            if path is not None and not Path(path).exists():
+                raise FileNotFoundError(f"{name}: {setting} is {path}, which is not there; train it first")
 
 
 def with_one_split(configs: Mapping[str, Config], path: Path) -> dict[str, Config]:
@@ -39,21 +65,13 @@ def with_one_split(configs: Mapping[str, Config], path: Path) -> dict[str, Confi
 
     The data of the first one are divided by its own seed. Without a common split, each seed would have test patients of
     its own, and nothing could be compared in pairs. Where the configurations name a split, it stays.
-    Raises: ValueError that names a preset with other data than the first; as build_table.
+    Raises: as build_table.
     """
-    first_name, first = next(iter(configs.items()))
-    divided = _divided_data(first)
-    for name, config in configs.items():
-        other = vars(_divided_data(config))
-        if differing := [f"data.{key}" for key, value in vars(divided).items() if value != other[key]]:
-            raise ValueError(
-                f"{name} and {first_name} differ in {', '.join(differing)}, so that they have no test images in "
-                "common; give the same to all, on the command line or in a budget"
-            )
-    if divided.split is not None:
+    first = next(iter(configs.values()))
+    if first.data.split is not None:
         return dict(configs)
     if not path.is_file():
-        table = build_table(replace(first, data=divided)).table
+        table = build_table(replace(first, data=_divided_data(first))).table
         path.parent.mkdir(parents=True, exist_ok=True)
         save_split(table, path)
     return {name: replace(config, data=replace(config.data, split=str(path))) for name, config in configs.items()}
@@ -78,7 +96,14 @@ def common_settings(configs: Sequence[Config]) -> dict[str, dict[str, Any]]:
 def _published_figure(name: str) -> float:
     """The first number of what the preset's comment says is published; infinite where there is none."""
     found = re.search(r"\d+(\.\d+)?", preset_published(name) or "")
-    return float(found[0]) if found else float("inf")
+    return float(found[0]) if found else inf
+
+
+def _comparable(config: Config) -> dict[str, Any]:
+    """What must be the same for test images to be the same, by setting."""
+    shared = {f"data.{key}": value for key, value in vars(_divided_data(config)).items()}
+    studies = config.fusion.views is not None or config.evaluation.merge_views
+    return shared | {"data.unreadable": config.data.unreadable, "whether they score studies": studies}
 
 
 def _divided_data(config: Config) -> DataConfig:

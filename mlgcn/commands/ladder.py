@@ -10,22 +10,22 @@ from typing import Any
 import torch
 import yaml
 
-from mlgcn.build.ladder import common_settings, rung_names, with_one_split, without_graph
+from mlgcn.build.ladder import check_rungs, common_settings, rung_names, with_one_split, without_graph
 from mlgcn.commands.console import command, say
 from mlgcn.commands.describe import describe
 from mlgcn.commands.train import train
-from mlgcn.config import Config, check_same_run, compose_config, load_config, preset_published
+from mlgcn.config import Config, RunConfig, check_same_run, compose_config, load_config, preset_published
 from mlgcn.reporting.compare import CLUSTERS
 from mlgcn.reporting.ladder import ladder_report
 from mlgcn.reporting.ladder_page import write_ladder
 from mlgcn.reporting.ladder_tables import ladder_frame, ladder_lines, ladder_rows
 from mlgcn.run_directory import LadderDirectory
-from mlgcn.stopping import DivergedError, Interrupted
+from mlgcn.stopping import DivergedError, Interrupted, is_main_process
 from mlgcn.training import track_table, training_throughput
 
 DESCRIPTION = (
     "Trains and evaluates presets under one budget, on the same patients, and makes one table of them: metrics with "
-    "intervals over patients, differences from the rung before and from a baseline, parameters, FLOPs and speed. The "
+    "intervals over patients, differences from the step before and from a baseline, parameters, FLOPs and speed. The "
     "presets stand first; any setting of train.py may follow, as --section.key value, and holds for all of them. The "
     "same command goes on where it was stopped, and leaves alone what is finished."
 )
@@ -36,14 +36,23 @@ def main(arguments: Sequence[str]) -> None:
     own, settings = _parser().parse_known_args(list(arguments))
     with command("mlgcn ladder"):
         ladder = LadderDirectory(Path(own.out))
-        names = rung_names(own.presets)
-        if own.baseline is not None and own.baseline not in names:
-            raise ValueError(f"--baseline {own.baseline} is no rung of this ladder, expected one of {names}")
-        configs = {name: compose_config([name, *own.budget], settings) for name in names}
+        rungs = rung_names(own.presets)
+        if own.baseline is not None and own.baseline not in rungs:
+            raise ValueError(f"--baseline {own.baseline} is no rung of this ladder, expected one of {list(rungs)}")
+        configs = {name: compose_config([name, *own.budget], settings) for name in rungs}
+        check_rungs(configs)
         configs = with_one_split(configs, ladder.split)
         train_rungs(configs, own.seeds, ladder)
-        rungs = {name: ladder.finished(name, own.seeds) for name in configs}
-        report = ladder_report(rungs, own.baseline or without_graph(configs), own.cluster, own.resamples)
+        if not is_main_process():
+            return
+        report = ladder_report(
+            {name: ladder.finished(name, own.seeds) for name in rungs},
+            [name for name, is_step in rungs.items() if is_step],
+            own.baseline or without_graph(configs),
+            own.cluster,
+            own.resamples,
+        )
+        report["seeds"] = own.seeds
         _add_costs(report, configs, own.speed, ladder)
         say(ladder_rows(report))
         for line in ladder_lines(report):
@@ -63,10 +72,11 @@ def train_rungs(configs: Mapping[str, Config], seeds: int, ladder: LadderDirecto
     for seed in range(seeds):
         for name, config in configs.items():
             run = ladder.run(name, seed)
-            config = replace(config, run=replace(config.run, dir=str(run.path), seed=seed, resume="auto"))
+            named = replace(config.tracking, name=config.tracking.name or f"{ladder.path.name}/{run.path.name}")
+            config = replace(config, run=RunConfig(str(run.path), "auto", seed), tracking=named)
             if run.config.is_file():
                 check_same_run(load_config(run.config), config)
-            if run.test.metrics.is_file() or run.diverged.is_file():
+            if run.finished or run.diverged.is_file():
                 continue
             say(f"\n{name}, seed {seed}: {run.path}")
             try:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from scipy.cluster.hierarchy import dendrogram, linkage
 from scipy.spatial.distance import squareform
+from scipy.stats import norm
 
 from mlgcn.graph import Cooccurrence
 from mlgcn.metrics import label_confusion
@@ -131,11 +132,16 @@ def confused_labels(predictions: Predictions, report: dict[str, Any]) -> pd.Data
 
 
 def confusion_remark(confusion: pd.DataFrame) -> str:
-    """The pairs whose difference is largest after two standard errors are taken off, in a sentence; "" without any."""
+    """The pairs whose difference chance explains least, in a sentence; "" where it could explain all of them.
+
+    Taken off the difference is what chance gives one of so many pairs in 5 % of cases (Bonferroni), were all images
+    independent.
+    """
     # Of the rate with two hits and two misses more, which few images cannot make certain (Agresti and Coull 1998).
     images = confusion.images + 4
     rate = (confusion.rate * confusion.images + 2) / images
-    sure = confusion.difference - 2 * np.sqrt(rate * (1 - rate) / images)
+    errors = norm.isf(0.025 / max(1, confusion.difference.notna().sum()))
+    sure = confusion.difference - errors * np.sqrt(rate * (1 - rate) / images)
     pairs = [
         f"{row.label} in {row.rate:.0%} of the {row.images:,} images with {row.present} but without it, against "
         f"{row.rate_without:.0%} with neither"

@@ -10,6 +10,8 @@ from matplotlib.lines import Line2D
 
 from mlgcn.reporting.figures import GROUP_COLOURS, GROUP_MARKERS, INK, MOST_DRAWN, MUTED, WIDTH, short, styled
 
+OTHER = "D"  # the marker of groups that are not head, medium or tail
+
 
 @styled
 def increments_figure(result: Mapping[str, Any]) -> Figure:
@@ -55,12 +57,12 @@ def _increments(axis: Axes, entries: Sequence[Mapping[str, Any]], groups: Sequen
                 "undefined", (0, row), xytext=(4, 0), textcoords="offset points", va="center", fontsize=7, color=MUTED
             )
             continue
-        colour = GROUP_COLOURS[group]
+        colour = GROUP_COLOURS.get(group, INK)
         if entry["low"] is not None:
             axis.plot([entry["low"], entry["high"]], [row, row], color=colour, linewidth=1.4)
         told = entry["p_holm"] is not None and entry["p_holm"] <= 1 - level
         axis.plot(
-            entry["delta"], row, marker=GROUP_MARKERS[group], markersize=6, color=colour,
+            entry["delta"], row, marker=GROUP_MARKERS.get(group, OTHER), markersize=6, color=colour,
             markerfacecolor=colour if told else "white",
         )  # fmt: skip
     axis.axvline(0, color=INK, linewidth=0.8)
@@ -72,7 +74,7 @@ def _handles(level: float, groups: set[str], cut: str) -> list[Line2D]:
     """What markers and lines mean."""
     look: dict[str, Any] = {"linestyle": "none", "markersize": 6}
     handles = [
-        Line2D([], [], color=colour, marker=GROUP_MARKERS[group], label=group, **look)
+        Line2D([], [], color=colour, marker=GROUP_MARKERS.get(group, OTHER), label=group, **look)
         for group, colour in GROUP_COLOURS.items()
         if group in groups
     ]

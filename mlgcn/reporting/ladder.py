@@ -23,7 +23,8 @@ ENTRY = ("delta", "low", "high", "p", "p_holm")
 
 
 def ladder_report(
-    rungs: Mapping[str, Sequence[Path]],
+    rungs: Mapping[str, Mapping[int, Path]],
+    steps: Sequence[str] = (),
     baseline: str | None = None,
     cluster: str = "patient",
     resamples: int = 2000,
@@ -34,26 +35,29 @@ def ladder_report(
 
     A metric is the mean over the seeds; its interval is over other patients (report_intervals), the metric averaged
     over the seeds inside each resample; differences are those of paired_differences. p_holm is corrected (Holm 1979)
-    over all rungs that have one before them and, apart from those, over all that are compared with the baseline.
+    over all steps and, apart from those, over all that are compared with the baseline.
 
     Args:
-        rungs: by name, in order, the folders of the finished runs, one a seed; a rung without any has no metrics.
+        rungs: by name, in order, the folders of the finished runs by seed; a rung without any has no metrics.
+        steps: the rungs that are compared with the step before them, in order, unless that has no run.
         baseline: the rung that all others are compared with.
         cluster: what is drawn with all its images: patient, study or image.
-    Returns: {"rungs": {name: {"seeds", "metrics": {mAP: {mean, low, high, by_seed}}, "groups": {group: mAP},
-        "previous": {"name", mAP: entry, mAUC: entry} or None, "baseline": likewise}}, "images", "patients", "rule",
-        "baseline", "cluster", "resamples", "level"}, ready for JSON.
-    Raises: ValueError on an unknown baseline or cluster, and, as compare does, on runs without the same test images;
-        FileNotFoundError on a run without metrics or predictions.
+    Returns: {"rungs": {name: {"seeds", "metrics": {mAP: {mean, low, high, by_seed: {seed: mAP}}}, "groups": {group:
+        mAP}, "previous": {"name", mAP: entry, mAUC: entry} or None, "baseline": likewise}}, "images", "patients",
+        "rule", "baseline", "cluster", "resamples", "level"}, ready for JSON.
+    Raises: ValueError on an unknown step, baseline or cluster, and, as compare does, on runs without the same test
+        images; FileNotFoundError on a run without metrics or predictions.
     """
     check_known(CLUSTERS, [cluster], "cluster")
+    check_known(rungs, steps, "step")
     check_known(rungs, [] if baseline is None else [baseline], "baseline")
-    finished = {name: tuple(folders) for name, folders in rungs.items() if folders}
+    finished = {name: dict(folders) for name, folders in rungs.items() if folders}
     if not finished:
         raise ValueError("no rung of the ladder has a finished run")
-    paired = pair(list(finished), list(finished.values()), [CLUSTERS["patient"], CLUSTERS[cluster]])
-    reports = {name: [_metrics(folder) for folder in folders] for name, folders in finished.items()}
-    first = next(iter(reports.values()))[0]
+    files = [tuple(folders.values()) for folders in finished.values()]
+    paired = pair(list(finished), files, [CLUSTERS["patient"], CLUSTERS[cluster]])
+    reports = {name: {seed: _metrics(folder) for seed, folder in folders.items()} for name, folders in finished.items()}
+    first = next(iter(next(iter(reports.values())).values()))
     groups = _groups(first)
     drawn = {
         "clusters": None if cluster == "image" else paired.images[CLUSTERS[cluster]],
@@ -63,12 +67,11 @@ def ladder_report(
     }
     sides = {side.name: side for side in paired.sides}
     held = {name: _rung(paired, sides[name], reports[name], groups, drawn) for name in finished}
-    order = list(finished)
-    before = {name: other for other, name in pairwise(order)}
-    against = {} if baseline not in finished else {name: str(baseline) for name in order if name != baseline}
+    before = {name: other for other, name in pairwise(steps) if {name, other} <= finished.keys()}
+    against = {} if baseline not in finished else {name: str(baseline) for name in finished if name != baseline}
     for key, others in (("previous", before), ("baseline", against)):
         found = _differences(paired, sides, groups, others, drawn)
-        for name in order:
+        for name in finished:
             held[name][key] = found.get(name)
     nothing = {"seeds": 0, "metrics": None, "groups": None, "previous": None, "baseline": None}
     return {
@@ -96,22 +99,22 @@ def _groups(report: Mapping[str, Any]) -> dict[str, list[str]]:
 def _rung(
     paired: Paired,
     side: Side,
-    reports: Sequence[Mapping[str, Any]],
+    reports: Mapping[int, Mapping[str, Any]],
     groups: Mapping[str, Sequence[str]],
     drawn: Mapping[str, Any],
 ) -> dict[str, Any]:
-    thresholds = [[report["per_label"][name]["threshold"] for name in paired.names] for report in reports]
+    labels = [report["per_label"] for report in reports.values()]
+    thresholds = [[of[name]["threshold"] for name in paired.names] for of in labels]
     intervals = report_intervals(
         side.scores, paired.targets, paired.names, groups, np.array(thresholds), metrics=SHOWN, **drawn
     )
     metrics = {}
     for metric in SHOWN:
-        by_seed = [report[metric] for report in reports]
+        by_seed = {str(seed): report[metric] for seed, report in reports.items()}
         low, high = intervals[metric] or (None, None)
-        metrics[metric] = {"mean": _mean(by_seed), "low": low, "high": high, "by_seed": by_seed}
+        metrics[metric] = {"mean": _mean(list(by_seed.values())), "low": low, "high": high, "by_seed": by_seed}
     of_groups = {
-        group: _mean([_mean([report["per_label"][name]["AP"] for name in names]) for report in reports])
-        for group, names in groups.items()
+        group: _mean([_mean([of[name]["AP"] for name in names]) for of in labels]) for group, names in groups.items()
     }
     return {"seeds": len(reports), "metrics": metrics, "groups": of_groups}
 

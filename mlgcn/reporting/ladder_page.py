@@ -53,7 +53,7 @@ def ladder_figure(report: Mapping[str, Any]) -> Figure:
     axes = figure.subplots(1, 1 + with_baseline, sharey=True, squeeze=False)[0]
     for row, rung in enumerate(rungs):
         _interval(axes[0], row, rung["metrics"]["mAP"], "mean")
-        seeds = [value for value in rung["metrics"]["mAP"]["by_seed"] if value is not None]
+        seeds = [value for value in rung["metrics"]["mAP"]["by_seed"].values() if value is not None]
         axes[0].scatter(seeds, [row] * len(seeds), s=26, facecolor="none", edgecolor=SEED, linewidth=1.2, zorder=4)
         if with_baseline and rung["baseline"]:
             _interval(axes[1], row, rung["baseline"]["mAP"], "delta")

@@ -1,6 +1,6 @@
 """A ladder as a table: for the terminal, and as Markdown, CSV, LaTeX and HTML."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -20,15 +20,15 @@ def ladder_frame(report: Mapping[str, Any]) -> pd.DataFrame:
     """One row a rung, every number in a column of its own; NaN where it is undefined.
 
     Args:
-        report: as mlgcn.reporting.ladder_report returns it, with "speed" (what images/s were measured on, or
-            None), and in each rung "published" and "cost" (see COST).
+        report: as mlgcn.reporting.ladder_report returns it, with "seeds" (how many each rung was to have), "speed"
+            (what images/s were measured on, or None), and in each rung "published" and "cost" (see COST).
     """
     rows = []
     for name, rung in report["rungs"].items():
         row = {"rung": name, "published": rung["published"], "seeds": rung["seeds"]}
         for metric, of in (rung["metrics"] or {}).items():
             row |= {metric: of["mean"], f"{metric}_low": of["low"], f"{metric}_high": of["high"]}
-            row |= {f"{metric}_seed_{seed}": value for seed, value in enumerate(of["by_seed"])}
+            row |= {f"{metric}_seed_{seed}": value for seed, value in of["by_seed"].items()}
         row |= {f"mAP_{group}": value for group, value in (rung["groups"] or {}).items()}
         for other in ("previous", "baseline"):
             if (held := rung[other]) is not None:
@@ -52,7 +52,7 @@ def ladder_cells(report: Mapping[str, Any]) -> pd.DataFrame:
             **{group: number((rung["groups"] or {}).get(group)) for group in groups},
             "mAUC": number(metrics["mAUC"]["mean"]),
             "mF1": number(metrics["mF1"]["mean"]),
-            "mAP - rung before": _difference(rung["previous"]),
+            "mAP - step before": _difference(rung["previous"]),
         }
         if report["baseline"] is not None:
             row[f"mAP - {report['baseline'].rpartition('/')[2]}"] = _difference(rung["baseline"])
@@ -90,20 +90,20 @@ def ladder_latex(report: Mapping[str, Any]) -> str:
 
 def ladder_lines(report: Mapping[str, Any]) -> list[str]:
     """What was measured on what, and in a sentence for each kind of comparison, which rungs help there."""
-    most = max(rung["seeds"] for rung in report["rungs"].values())
     lines = [
         f"{report['images']:,} test images of {report['patients']:,} patients, the same for every run. Metrics are "
         "means over the seeds, of which the lowest and the highest mAP stand in the table; intervals are over "
         f"{CLUSTERS[report['cluster']]} ({report['resamples']:,} resamples), each with the mean over the seeds.",
         f"Groups {report['rule']}.",
-        "A difference stands with its interval and its Holm p, corrected over the rungs.",
+        "A difference stands with its interval and its Holm p, corrected over the differences of its column.",
     ]
     if report["speed"] is not None:
         lines.append(f"images/s: a training step without reading images, on {report['speed']}.")
-    for key, words in (("previous", "Against the rung before"), ("baseline", f"Against {report['baseline']}")):
+    for key, words in (("previous", "Against the step before"), ("baseline", f"Against {report['baseline']}")):
         lines += _verdicts(report, key, words)
-    if cut := [f"{name} ({rung['seeds']})" for name, rung in report["rungs"].items() if rung["seeds"] < most]:
-        lines.append(f"Fewer seeds than {most}, the others having diverged or not run: {', '.join(cut)}.")
+    asked = report["seeds"]
+    if cut := [f"{name} ({rung['seeds']})" for name, rung in report["rungs"].items() if rung["seeds"] < asked]:
+        lines.append(f"Fewer seeds than {asked}, the others having diverged: {', '.join(cut)}.")
     return lines
 
 
@@ -119,7 +119,7 @@ def _verdicts(report: Mapping[str, Any], key: str, words: str) -> list[str]:
 
 
 def _seeds(rung: Mapping[str, Any]) -> str:
-    by_seed: Sequence[float | None] = rung["metrics"]["mAP"]["by_seed"] if rung["metrics"] else []
+    by_seed = rung["metrics"]["mAP"]["by_seed"].values() if rung["metrics"] else []
     defined = [value for value in by_seed if value is not None]
     return _range(min(defined), max(defined)) if defined else MISSING
 

@@ -31,7 +31,7 @@ from mlgcn.reporting.heat_maps import (
     confusion_remark,
     cooccurrence_figure,
 )
-from mlgcn.reporting.tables import labels_by_group, resampled
+from mlgcn.reporting.tables import labels_by_group, number, resampled
 from mlgcn.run_directory import RunDirectory
 
 # By section of the page, in its order, each figure with what a reader must know to read it.
@@ -165,9 +165,10 @@ def _interval_remark(report: dict[str, Any]) -> str:
 
 
 def _uncertainty_remark(uncertainty: dict[str, Any]) -> str:
-    """Whether the disagreement orders the errors at all, and better than the probability does."""
+    """What the curves come to, and whether the disagreement orders the errors at all."""
     areas = uncertainty["AURC"]
+    told = ", ".join(f"{kind} {number(areas[kind])}" for kind in ("disagreement", "probability", "random", "oracle"))
+    how = f"The areas under the curves: {told}"
     if areas["disagreement"] >= areas["random"]:
-        return "Here the disagreement does not tell the errors: leaving images out at random does as well."
-    which = "better" if areas["disagreement"] < areas["probability"] else "no better"
-    return f"Here the disagreement tells the errors {which} than p (1 - p) does, by the areas under the curves."
+        return f"{how}; leaving images out at random does as well as the disagreement."
+    return f"{how} (without intervals)."

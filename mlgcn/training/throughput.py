@@ -8,9 +8,10 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from mlgcn.build import build_label_knowledge, build_loss, build_model, build_table
+from mlgcn.build import LabelKnowledge, build_label_knowledge, build_loss, build_model, build_table
 from mlgcn.config import Config
 from mlgcn.data.studies import study_table
+from mlgcn.labels import LabelTable
 from mlgcn.training.fit import resolve_precision
 from mlgcn.training.optimizer import make_optimizer
 
@@ -31,20 +32,25 @@ def training_throughput(configs: Mapping[str, Config], rounds: int = 3, seconds:
     Raises: ValueError and FileNotFoundError as the parts do.
     """
     found: dict[str, list[float]] = {name: [] for name in configs}
+    labels = {name: _labels(config) for name, config in configs.items()}
     for _ in range(rounds):
         for name, config in configs.items():
-            found[name].append(_images_a_second(config, seconds))
+            found[name].append(_images_a_second(config, *labels[name], seconds))
     return {name: median(rates) for name, rates in found.items()}
 
 
-def _images_a_second(config: Config, seconds: float) -> float:
-    on_gpu = config.training.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-    device = torch.device("cuda" if on_gpu else "cpu")
-    config = replace(config, model=replace(config.model, weights="none", init=None))
+def _labels(config: Config) -> tuple[LabelTable, LabelKnowledge]:
+    """The training labels, and what the network knows of them."""
     train = build_table(config).table.split("train")
     if config.fusion.views is not None:
         train = study_table(train)
-    labels = build_label_knowledge(config, train)
+    return train, build_label_knowledge(config, train)
+
+
+def _images_a_second(config: Config, train: LabelTable, labels: LabelKnowledge, seconds: float) -> float:
+    on_gpu = config.training.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    device = torch.device("cuda" if on_gpu else "cpu")
+    config = replace(config, model=replace(config.model, weights="none", init=None))
     built = build_model(config, labels.vectors, labels.graph, config.run.seed, labels.encoder)
     model = built.model.to(device).train()
     loss = build_loss(replace(config.loss, hard_from=None), train).to(device)

@@ -10,6 +10,7 @@ import yaml
 from mlgcn import cli
 from mlgcn.commands import ladder as ladder_command
 from mlgcn.commands.train import train
+from mlgcn.config import load_config
 from mlgcn.run_directory import LadderDirectory
 from mlgcn.stopping import DivergedError, Interrupted
 
@@ -44,7 +45,7 @@ def recorded(monkeypatch, failing):
     trained = []
 
     def stand_in(config, run):
-        trained.append(run.path.parent.name)
+        trained.append(run.path.name)
         if trained[-1] in failing:
             run.path.mkdir(parents=True, exist_ok=True)  # as fit does before it trains
             raise failing[trained[-1]]
@@ -56,15 +57,15 @@ def recorded(monkeypatch, failing):
 
 def test_a_ladder_goes_on_where_it_was_stopped_and_then_makes_its_table(monkeypatch, capsys):
     with monkeypatch.context() as patch, pytest.raises(SystemExit) as stopped:
-        trained = recorded(patch, {"seo2023-no_graph": Interrupted("stopped after step 1")})
+        trained = recorded(patch, {"seo2023-no_graph-seed-0": Interrupted("stopped after step 1")})
         cli.main(COMMAND)
-    assert stopped.value.code == 130 and trained == ["seo2023-full", "seo2023-no_graph"]
+    assert stopped.value.code == 130 and trained == ["seo2023-full-seed-0", "seo2023-no_graph-seed-0"]
     assert "stopped after step 1; the same command goes on" in capsys.readouterr().out
-    trained = recorded(monkeypatch, {"seo2023-ml_gcn": DivergedError("the loss is not finite in epoch 0")})
+    trained = recorded(monkeypatch, {"seo2023-ml_gcn-seed-0": DivergedError("the loss is not finite in epoch 0")})
     cli.main(COMMAND)
-    assert trained == ["seo2023-no_graph", "seo2023-ml_gcn"]
+    assert trained == ["seo2023-no_graph-seed-0", "seo2023-ml_gcn-seed-0"]
     assert LADDER.run("seo2023/ml_gcn", 0).diverged.read_text() == "the loss is not finite in epoch 0\n"
-    assert "the others having diverged or not run: seo2023/ml_gcn (0)." in " ".join(capsys.readouterr().out.split())
+    assert "the others having diverged: seo2023/ml_gcn (0)." in " ".join(capsys.readouterr().out.split())
     report = json.loads(LADDER.table("json").read_text())
     assert report["baseline"] == "seo2023/no_graph" and list(report["rungs"]) == RUNGS
     for name, rung in report["rungs"].items():
@@ -72,8 +73,9 @@ def test_a_ladder_goes_on_where_it_was_stopped_and_then_makes_its_table(monkeypa
         assert rung["seeds"] == (name != "seo2023/ml_gcn")
         if rung["seeds"]:
             metrics = json.loads(LADDER.run(name, 0).test.metrics.read_text())
-            assert rung["metrics"]["mAP"]["by_seed"] == [metrics["mAP"]]
-    splits = [pd.read_csv(run) for run in sorted(Path("out").glob("*/seed-0/split.csv"))]
+            assert rung["metrics"]["mAP"]["by_seed"] == {"0": metrics["mAP"]}
+            assert load_config(LADDER.run(name, 0).config).tracking.name == f"out/{LADDER.run(name, 0).path.name}"
+    splits = [pd.read_csv(run) for run in sorted(Path("out").glob("*-seed-0/split.csv"))]
     assert len(splits) == 2 and all(split.equals(pd.read_csv(LADDER.split)) for split in splits)
     assert "wandb" not in {path.name for path in Path("out").iterdir()}
 
@@ -95,6 +97,7 @@ def test_a_finished_ladder_trains_and_measures_nothing_and_gives_the_same_table(
         (["seo2023/fill"], "unknown preset 'seo2023/fill'; did you mean 'seo2023/full'"),
         (["sea/*"], "no preset is named like 'sea/*'"),
         (["seo2023/full", "--baseline", "seo2023/no_graph"], "--baseline seo2023/no_graph is no rung of this ladder"),
+        (["seo2023/full", "--run.dir", "elsewhere"], "the section run is the ladder's own"),
         (["seo2023/full", "--seeds", "0"], "argument --seeds: expected a whole number of at least 1, got '0'"),
         (["seo2023/full", "--training.epoch", "3"], "did you mean '--training.epochs'"),
         ([*COMMAND[1:], "--optimizer.lr", "0.5"], "the run began with other settings (optimizer.lr: 0.0001 -> 0.5)"),

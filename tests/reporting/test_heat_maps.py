@@ -1,10 +1,12 @@
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis.strategies import integers
 
 from mlgcn.graph import cooccurrence
-from mlgcn.metrics import label_confusion
+from mlgcn.metrics import label_confusion, multilabel_report
+from mlgcn.predictions import Predictions
 from mlgcn.reporting.heat_maps import (
     clustered,
     confused_labels,
@@ -165,6 +167,17 @@ def test_pairs_are_named_only_where_chance_does_not_explain_them(evaluated):
         f"Most often called for another: {pair.label} in 30% of the 1,000 images with {pair.present} but without it, "
         "against 10% with neither."
     )
+
+
+def test_none_of_many_pairs_is_named_where_all_are_independent():
+    rng = np.random.default_rng(3)
+    targets, scores = (rng.uniform(size=(1500, 26)) < 0.2).astype(float), rng.uniform(size=(1500, 26))
+    names = [f"Finding {place}" for place in range(26)]
+    images = pd.DataFrame({column: np.arange(1500).astype(str) for column in ("image_id", "patient_id", "study_id")})
+    predictions = Predictions(images.assign(view="frontal"), names, scores, targets)
+    groups = {"head": names, "medium": [], "tail": []}
+    report = multilabel_report(scores, targets, names, groups, "", 0.9)
+    assert confusion_remark(confused_labels(predictions, report)) == ""
 
 
 @pytest.mark.parametrize(("size", "drawn"), [(1, 0), (2, 2), (40, 30)])

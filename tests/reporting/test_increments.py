@@ -65,3 +65,12 @@ def test_few_and_many_labels_are_drawn_into_a_file_of_each_kind(labels, tmp_path
 def test_a_comparison_without_metrics_of_single_labels_is_refused():
     with pytest.raises(ValueError, match="no metric of single labels to draw"):
         increments_figure(comparison(metrics=()))
+
+
+def test_groups_of_ones_own_are_drawn_alike_and_named_in_the_legend():
+    result = comparison()
+    for place, label in enumerate(result["settings"]["labels"].values()):
+        label["group"] = ("lung", "heart")[place % 2]
+    figure = increments_figure(result)
+    assert figure.legends[0].get_texts()[0].get_text() == "heart, lung"
+    assert {line.get_marker() for line in figure.axes[0].lines} >= {"D"}

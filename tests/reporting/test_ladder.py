@@ -16,7 +16,9 @@ from mlgcn.run_directory import LadderDirectory
 NAMES = ["Opacity", "Edema", "Hernia_1", "Mass"]
 GROUPS = {"head": ["Opacity"], "medium": ["Mass", "Edema"], "tail": ["Hernia_1"]}
 IMAGES, RESAMPLES = 90, 200
-SKILLS = {"plain": (0.0, 0.02), "better_100%": (0.5, 0.45), "no_graph": (0.01,)}
+# Of each rung by seed; of the last, seed 0 is lost.
+SKILLS = {"plain": {0: 0.0, 1: 0.02}, "better_100%": {0: 0.5, 1: 0.45}, "no_graph": {1: 0.01}}
+STEPS = ["plain", "better_100%", "never_run"]
 
 
 def known():
@@ -33,11 +35,11 @@ def scores_of(skill, seed):
 
 @pytest.fixture(scope="module")
 def ladder(tmp_path_factory):
-    """Runs of three rungs, of two, two and one seeds, and no run of a fourth."""
+    """Runs of three rungs, of the seeds 0 and 1, 0 and 1, and 1 alone, and no run of a fourth."""
     folder = LadderDirectory(tmp_path_factory.mktemp("ladder"))
     targets, images = known()
     for name, skills in SKILLS.items():
-        for seed, skill in enumerate(skills):
+        for seed, skill in skills.items():
             run = folder.run(name, seed)
             # Another order of images and labels in every second run: they go by name.
             order, labels = np.arange(IMAGES), np.arange(4)
@@ -50,6 +52,10 @@ def ladder(tmp_path_factory):
                 scores, targets[np.ix_(order, labels)], names, GROUPS, "by hand", 0.4 + seed / 10
             )
             run.test.metrics.write_text(json.dumps(report))
+            if (name, seed) != ("plain", 1):
+                run.test.report.touch()
+    assert list(folder.finished("plain", 3)) == [0]  # without a page, it was stopped before its end
+    folder.run("plain", 1).test.report.touch()
     return folder
 
 
@@ -60,15 +66,15 @@ def rungs(ladder):
 
 @pytest.fixture(scope="module")
 def report(rungs):
-    report = ladder_report(rungs, "no_graph", resamples=RESAMPLES, seed=4)
+    report = ladder_report(rungs, STEPS, "no_graph", resamples=RESAMPLES, seed=4)
     for name, rung in report["rungs"].items():
         cost = {"parameters": 12_345_678, "flops": 2.5e9, "images_per_second": None if name == "never_run" else 45.6}
         rung |= {"published": "mAP 0.271" if name == "plain" else None, "cost": cost}
-    return report | {"speed": "2 CPU threads"}
+    return report | {"speed": "2 CPU threads", "seeds": 2}
 
 
 def of_seeds(name):
-    return np.stack([scores_of(skill, seed) for seed, skill in enumerate(SKILLS[name])])
+    return np.stack([scores_of(skill, seed) for seed, skill in SKILLS[name].items()])
 
 
 def test_metrics_are_means_over_the_seeds_with_intervals_over_patients(report):
@@ -77,16 +83,17 @@ def test_metrics_are_means_over_the_seeds_with_intervals_over_patients(report):
         rung = report["rungs"][name]
         reports = [
             multilabel_report(scores_of(skill, seed), targets, NAMES, GROUPS, "", 0.4 + seed / 10)
-            for seed, skill in enumerate(skills)
+            for seed, skill in skills.items()
         ]
         assert rung["seeds"] == len(skills)
-        thresholds = [[0.4 + seed / 10] * 4 for seed in range(len(skills))]
+        thresholds = [[0.4 + seed / 10] * 4 for seed in skills]
         intervals = report_intervals(
             of_seeds(name), targets, NAMES, GROUPS, thresholds, images.patient_id, RESAMPLES, 4
         )
         for metric in ("mAP", "mAUC", "mF1"):
             held = rung["metrics"][metric]
-            np.testing.assert_allclose(sorted(held["by_seed"]), sorted(each[metric] for each in reports), rtol=1e-12)
+            assert list(held["by_seed"]) == list(map(str, skills))
+            np.testing.assert_allclose(list(held["by_seed"].values()), [each[metric] for each in reports], rtol=1e-12)
             np.testing.assert_allclose(held["mean"], np.mean([each[metric] for each in reports]), rtol=1e-12)
             np.testing.assert_allclose([held["low"], held["high"]], intervals[metric], rtol=1e-12)
         for group in GROUPS:
@@ -138,9 +145,10 @@ def test_the_frame_holds_every_number(report):
     assert list(frame.index) == list(report["rungs"])
     better = report["rungs"]["better_100%"]
     assert frame.mAP["better_100%"] == better["metrics"]["mAP"]["mean"]
-    assert frame.mAP_seed_1["better_100%"] == better["metrics"]["mAP"]["by_seed"][1]
+    assert frame.mAP_seed_1["better_100%"] == better["metrics"]["mAP"]["by_seed"]["1"]
+    assert np.isnan(frame.mAP_seed_0["no_graph"])
     assert frame.baseline_mAP_p_holm["better_100%"] == better["baseline"]["mAP"]["p_holm"]
-    assert frame.previous["no_graph"] == "better_100%" and np.isnan(frame.mAP["never_run"])
+    assert frame.previous["better_100%"] == "plain" and np.isnan(frame.mAP["never_run"])
     assert frame.parameters["plain"] == 12_345_678 and np.isnan(frame.images_per_second["never_run"])
 
 
@@ -149,9 +157,9 @@ def test_every_form_has_the_same_cells(report):
     first = cells.iloc[0]
     plain = report["rungs"]["plain"]
     mean = plain["metrics"]["mAP"]
-    assert first["mAP"] == f"{mean['mean']:.3f}" and first["mAP - rung before"] == "–"
+    assert first["mAP"] == f"{mean['mean']:.3f}" and first["mAP - step before"] == "–"
     assert first["95 % interval"] == f"{mean['low']:.3f} to {mean['high']:.3f}"
-    assert first["seeds"] == f"{min(mean['by_seed']):.3f} to {max(mean['by_seed']):.3f}"
+    assert first["seeds"] == f"{min(mean['by_seed'].values()):.3f} to {max(mean['by_seed'].values()):.3f}"
     entry = plain["baseline"]["mAP"]
     ends = f"{entry['low']:+.3f} to {entry['high']:+.3f}"
     assert first["mAP - no_graph"] == f"{entry['delta']:+.3f} ({ends}), p {entry['p_holm']:.3f}"
@@ -168,9 +176,9 @@ def test_the_sentences_say_which_rungs_help(report):
     lines = "\n".join(ladder_lines(report))
     assert "90 test images of 30 patients" in lines and "200 resamples" in lines and "Groups by hand." in lines
     delta = report["rungs"]["better_100%"]["previous"]["mAP"]["delta"]
-    assert f"Against the rung before, mAP is higher: better_100% ({delta:+.3f}); lower: no_graph (" in lines
+    assert f"Against the step before, mAP is higher: better_100% ({delta:+.3f})." in lines
     assert "Against no_graph, mAP is higher: better_100% (" in lines and "not told apart: plain (" in lines
-    assert "Fewer seeds than 2, the others having diverged or not run: no_graph (1), never_run (0)." in lines
+    assert "Fewer seeds than 2, the others having diverged: no_graph (1), never_run (0)." in lines
     assert "images/s: a training step without reading images, on 2 CPU threads." in lines
 
 
@@ -187,7 +195,7 @@ def test_all_files_are_written_and_hold_the_table(report, ladder):
 
 @pytest.mark.parametrize("baseline", ["no_graph", None])
 def test_the_figure_has_a_row_a_rung_and_a_panel_for_the_baseline(rungs, baseline):
-    report = ladder_report(rungs, baseline, cluster="image", resamples=5)
+    report = ladder_report(rungs, STEPS, baseline, cluster="image", resamples=5)
     axes = ladder_figure(report).axes
     assert len(axes) == (1 if baseline is None else 2)
     assert [label.get_text() for label in axes[0].get_yticklabels()] == list(SKILLS)  # what has no run has no row
@@ -201,8 +209,9 @@ def test_the_figure_has_a_row_a_rung_and_a_panel_for_the_baseline(rungs, baselin
     ("change", "options", "message"),
     [
         ({}, {"baseline": "plane"}, "unknown baseline 'plane'; did you mean 'plain'"),
+        ({}, {"steps": ["plain", "batter"]}, "unknown step 'batter'"),
         ({}, {"cluster": "patients"}, "unknown cluster 'patients'; did you mean 'patient'"),
-        ({"plain": [], "better_100%": [], "no_graph": []}, {}, "no rung of the ladder has a finished run"),
+        ({"plain": {}, "better_100%": {}, "no_graph": {}}, {}, "no rung of the ladder has a finished run"),
     ],
 )
 def test_bad_input_is_named(rungs, change, options, message):
@@ -215,4 +224,4 @@ def test_runs_with_other_test_images_are_refused(rungs, tmp_path):
     other = LadderDirectory(tmp_path).run("other", 0)
     Predictions(images[1:], NAMES, scores_of(0, 0)[1:], targets[1:]).write(other.test.predictions)
     with pytest.raises(ValueError, match="hold other images, expected the same"):
-        ladder_report(rungs | {"other": [other.path]})
+        ladder_report(rungs | {"other": {0: other.path}})

@@ -198,13 +198,18 @@ def test_without_a_table_or_with_nothing_to_read_there_is_no_image_sheet(evaluat
 
 
 @pytest.mark.parametrize(
-    ("areas", "said"),
-    [((0.2, 0.3), "errors better than p (1 - p)"), ((0.3, 0.3), "no better than"), ((0.5, 0.6), "does not tell")],
+    ("disagreement", "said"),
+    [
+        (0.2, "oracle 0.100 (without intervals)."),
+        (0.5, "at random does as well as the disagreement."),
+    ],
 )
-def test_the_remark_says_whether_the_disagreement_tells_the_errors(evaluated, areas, said):
+def test_the_remark_says_whether_the_disagreement_tells_the_errors(evaluated, disagreement, said):
     predictions, report = evaluated(3, images=40)
-    report["uncertainty"]["AURC"] |= dict(zip(("disagreement", "probability"), areas, strict=True), random=0.5)
-    assert said in page_figures(report, predictions)[1]["risk_coverage"]
+    report["uncertainty"]["AURC"] = {"disagreement": disagreement, "probability": 0.3, "oracle": 0.1, "random": 0.5}
+    remark = page_figures(report, predictions)[1]["risk_coverage"]
+    assert remark.startswith(f"The areas under the curves: disagreement {disagreement:.3f}, probability 0.300, random")
+    assert remark.endswith(said)
 
 
 def test_the_runs_name_in_the_report_is_the_title(evaluation, run):

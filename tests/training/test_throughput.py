@@ -11,8 +11,9 @@ def test_configurations_take_turns_and_the_median_counts(tiny_config, monkeypatc
     rates = iter([1.0, 10.0, 5.0, 30.0, 2.0, 20.0])
     asked = []
     monkeypatch.setattr(
-        throughput, "_images_a_second", lambda config, seconds: asked.append((config, seconds)) or next(rates)
+        throughput, "_images_a_second", lambda config, *rest: asked.append((config, rest[-1])) or next(rates)
     )
+    monkeypatch.setattr(throughput, "_labels", lambda config: (None, None))
     configs = {"one": tiny_config(), "other": tiny_config(model={"experts": 1}, loss={"diversity": 0.0})}
     assert training_throughput(configs, rounds=3, seconds=0.5) == {"one": 2.0, "other": 20.0}
     assert asked == [(config, 0.5) for _ in range(3) for config in configs.values()]
