@@ -17,19 +17,19 @@ from mlgcn.commands.console import command, say
 from mlgcn.commands.evaluation_data import add_data_options, images_to_score, is_other, validation_images, with_data
 from mlgcn.commands.scorers import (
     add_ensemble_options,
+    check_new,
     choose_on_validation,
     ensemble_line,
     load_scorer,
-    not_recorded,
+    with_unseen,
 )
 from mlgcn.config import Config, config_from_dict, parse_command
 from mlgcn.labels import GROUPS, LabelTable
 from mlgcn.metrics import zero_shot_summary
 from mlgcn.metrics.bootstrap import METHODS
 from mlgcn.metrics.means import mean_defined, nan_for_0
-from mlgcn.prediction import Ensemble, Predictor, Scorer, with_experts, with_labels
-from mlgcn.prediction.zero_shot import read_texts
-from mlgcn.predictions import Predictions
+from mlgcn.prediction import Ensemble, Predictor, Scorer, with_experts
+from mlgcn.predictions import ID_COLUMNS, Predictions
 from mlgcn.reporting.evaluation import CLUSTERS, evaluation_report
 from mlgcn.reporting.grouping import RULES, Grouping, group_by, other_groups
 from mlgcn.reporting.page import write_page
@@ -37,7 +37,7 @@ from mlgcn.reporting.tables import summary_table
 from mlgcn.run_directory import EvaluationFiles, RunDirectory
 
 SCORING = ("tta", "tta_merge", "merge_views", "normal_gating")
-INTERVALS = ("bootstrap", "cluster")
+MEASURING = ("bootstrap", "cluster", "image_sheet")
 DESCRIPTION = "Scores a run and writes metrics, predictions, figures and a report; or measures a file of predictions."
 
 
@@ -75,8 +75,11 @@ def evaluate(
     say(summary_table(report))
     shown = table if config.evaluation.image_sheet else None
     # The page's figures tell head, medium and tail apart.
-    drawn = set(report["groups"]) <= set(GROUPS)
-    say(f"report: {write_page(files, run, shown)}" if drawn else f"metrics: {files.metrics}")
+    if set(report["groups"]) <= set(GROUPS):
+        say(f"report: {write_page(files, run, shown)}")
+    else:
+        files.report.unlink(missing_ok=True)  # of an evaluation before
+        say(f"metrics: {files.metrics}")
     return report
 
 
@@ -86,19 +89,19 @@ def measure(
     path: Path,
     run: RunDirectory | None,
     split: str,
-    groups: str | None = None,
+    grouping: Grouping | None = None,
     about: Mapping[str, Any] | None = None,
     **measuring: Any,
 ) -> dict[str, Any]:
     """The metrics of what the scorer has just predicted, which it also writes as JSON.
 
     Args:
-        groups: as group_by takes them; by default as the run has them.
+        grouping: of the labels; by default as the run has them.
         about: what else the metrics are to hold.
         measuring: as in evaluation_report.
     """
     described, settings = scorer.description, scorer.settings
-    grouping = _grouping(described, groups)
+    grouping = grouping or _grouping(described, None)
     report = evaluation_report(
         predictions,
         grouping.groups,
@@ -144,19 +147,18 @@ def _score(options: Namespace) -> dict[str, Any]:
     if run and not run.config.is_file():
         raise FileNotFoundError(f"--run: {run.path} is no run, it has no {run.config.name}")
     scoring = {name: options[name] for name in SCORING if options[name] is not None}
-    given = {name: options[name] for name in INTERVALS if options[name] is not None}
+    given = {name: options[name] for name in MEASURING if options[name] is not None}
     scorer = load_scorer(options.run, options, scoring | given)
-    if options.merge_views and scorer.description.study_views is not None:
-        raise ValueError("--merge_views merges scores of images; this run's network joins views itself")
     if isinstance(scorer, Predictor):
         if scoring or options.experts:
             say("thresholds are those that the run chose with its own scoring; F1 and other decisions rest on them")
         scorer = with_experts(scorer, options.experts) if options.experts else scorer
-        scorer = _with_labels(scorer, options) if options.labels else scorer
+        scorer = with_unseen(scorer, options) if options.labels else scorer
+    grouping = _grouping(scorer.description, options.groups)  # before hours of scoring
     trained = config_from_dict(scorer.description.config)
     config = with_data(trained, options.data, scorer.names)
     record = RunDirectory(home).split if home.is_dir() else None
-    table = images_to_score(config, options.split, record, is_other(options.data))
+    table = images_to_score(config, options.split, record, options.data)
     _check_told(table, scorer)
     about: dict[str, Any] = {} if run else {"checkpoint": home.name}
     if isinstance(scorer, Ensemble):
@@ -165,7 +167,7 @@ def _score(options: Namespace) -> dict[str, Any]:
     if options.threshold is not None:
         scorer.set_thresholds([options.threshold] * len(scorer.names))
     files = _files(run, options, scoring)
-    how = {"groups": options.groups, "about": about, **_measuring(options)}
+    how = {"grouping": grouping, "about": about, **_measuring(options)}
     return evaluate(scorer, table, files, run, options.split, config, **how)
 
 
@@ -173,9 +175,7 @@ def _choose(
     ensemble: Ensemble, options: Namespace, table: LabelTable, config: Config, validation: Callable[[Path], LabelTable]
 ) -> None:
     """Weights and thresholds of an ensemble, and whether the images that it is to score are new to its members."""
-    ensemble.check_unseen(table, "images to score", config.data.leaks)
-    if unknown := not_recorded(ensemble):
-        say(f"what these were trained on is not recorded, and was not compared: {', '.join(unknown)}")
+    check_new(ensemble, table, config.data.leaks)
     reading = config.data.batch_size, config.data.num_workers, config.data.unreadable == "skip"
     choose_on_validation(ensemble, options, reading, validation, options.threshold is None, config.data.leaks)
     say(ensemble_line(ensemble))
@@ -221,6 +221,7 @@ def _parser() -> ArgumentParser:
     )
     parser.add_argument("--merge_views", type=bool | None, default=None, help="score studies: images weighted by view")
     parser.add_argument("--normal_gating", type=float | None, default=None, help="exponent of p * (1 - p_normal) ** g")
+    parser.add_argument("--image_sheet", type=bool | None, default=None, help="the page shows patients' images")
     add_data_options(parser)
     return parser
 
@@ -234,6 +235,11 @@ def _check(options: Namespace) -> None:
         raise ValueError("--dir is for runs; the metrics of --predictions are written to --out")
     if options.dir and RunDirectory(Path(options.dir)).config.is_file():
         raise ValueError(f"--dir: {options.dir} is a run, expected a folder of its own")
+    if options.run and (further := [column for column in options.by if column not in ID_COLUMNS]):
+        raise ValueError(
+            f"--by {' '.join(further)}: what a run predicts has no such columns; join them to its predictions.parquet "
+            "and measure that with --predictions"
+        )
     several = options.run is not None and len(options.run) > 1
     if several and (options.labels or options.experts):
         raise ValueError("--labels and --experts are for one run, several were named")
@@ -256,19 +262,6 @@ def _grouping(described: Description, asked: str | None) -> Grouping:
     return Grouping(described.groups, described.rule, others)
 
 
-def _with_labels(predictor: Predictor, options: Namespace) -> Predictor:
-    """The predictor with the labels of --labels; the data are then mapped onto all of them."""
-    if options.data.labels is not None:
-        raise ValueError("--data.labels has no effect beside --labels: data are mapped onto the labels that are scored")
-    options.data.labels = "model"
-    names = options.labels
-    if len(names) == 1 and Path(names[0]).suffix in (".yaml", ".yml"):
-        return with_labels(predictor, read_texts(Path(names[0])), options.neighbours)
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"--labels: {repeated} repeat")
-    return with_labels(predictor, dict.fromkeys(names), options.neighbours)
-
-
 def _check_told(table: LabelTable, scorer: Scorer) -> None:
     """Raises ValueError that names the unseen labels of which the data tell nothing."""
     known = dict(zip(table.names, table.known, strict=True))
@@ -282,8 +275,11 @@ def _files(run: RunDirectory | None, options: Namespace, scoring: Mapping[str, A
         what = "ensemble" if len(options.run) > 1 else f"{Path(options.run[0]).stem}-evaluation"
         folder = Path(options.dir or f"runs/{what}-{datetime.now():%Y%m%d-%H%M%S}")
         return EvaluationFiles(folder, folder / "metrics.json")
-    groups = "given" if options.groups and options.groups not in RULES else options.groups
+    groups, split = options.groups, options.data.split
+    if groups and groups not in RULES:
+        groups = "given" if groups.lstrip().startswith("{") else f"given_{Path(groups).stem}"
     asked = {**scoring, "experts": options.experts, "threshold": options.threshold, "groups": groups}
+    asked |= {"split": split and Path(split).stem}
     parts = [
         f"{name}_{'_'.join(map(str, value)) if isinstance(value, list) else value}"
         for name, value in asked.items()

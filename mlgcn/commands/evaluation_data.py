@@ -1,5 +1,6 @@
 """Which images a model is measured on, as the command line names them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ def add_data_options(parser: ArgumentParser) -> None:
     parser.add_argument("--data.options", type=dict[str, Any] | None, default=None, help="options of the reader")
     parser.add_argument("--data.labels", type=str | None, default=None,
                         help="label space that other data are mapped onto, or model: its labels")  # fmt: skip
+    parser.add_argument("--data.split", type=str | None, default=None,
+                        help="file with the split of every image, of `mlgcn split` or a run")  # fmt: skip
     parser.add_argument("--data.batch_size", type=int | None, default=None, help="images at a time")
     parser.add_argument("--data.num_workers", type=int | None, default=None, help="processes that read images")
     parser.add_argument("--data.unreadable", choices=["error", "skip"], default=None, help="what unreadable images do")
@@ -32,14 +35,16 @@ def add_data_options(parser: ArgumentParser) -> None:
 
 
 def is_other(data: Namespace) -> bool:
-    """Whether the options name other data, or the run's own in another place."""
-    return bool(data.root or data.source or data.options)
+    """Whether the options name other data, or the run's own in another place or split."""
+    return bool(data.root or data.source or data.options or data.split)
 
 
 def with_data(config: Config, data: Namespace, names: list[str]) -> Config:
     """The run's configuration with the data that the command line names."""
     settings = config_to_dict(config)
+    # A split is for images_to_score.
     changes: dict[str, Any] = {name: value for name, value in vars(data).items() if value is not None}
+    changes.pop("split", None)
     if {"source", "options"} & changes.keys() or (data.root and not config.data.sources):
         changes |= {"sources": [], "split": None, "pseudo_labels": None}  # they belong to the run's own data
     if data.labels == "model":
@@ -53,19 +58,26 @@ def with_data(config: Config, data: Namespace, names: list[str]) -> Config:
     return config_from_dict(settings)
 
 
-def images_to_score(config: Config, split: str, record: Path | None, other: bool) -> LabelTable:
-    """The images of a split, or all there are: as a run has recorded the split, or as other data have it themselves.
+def images_to_score(config: Config, split: str, record: Path | None, data: Namespace) -> LabelTable:
+    """The images of a split, or all there are.
+
+    The split is that of a file that is named, else as a run has recorded it, else other data's own.
 
     Args:
         record: the split that the run has recorded, or none: of a checkpoint alone.
-        other: whether the configuration names other data than the run's own, or its own in another place.
-    Raises: ValueError where other data have no split of their own.
+        data: as add_data_options has them.
+    Raises: ValueError where other data have no split of their own, or a file is named and all are to be scored;
+        as recorded_split.
     """
-    if split != "all" and record is not None and not other:
-        return build_table(config, record).table.split(split)
-    table = build_table(config, divide=False).table
     if split == "all":
-        return table
+        if data.split is not None:
+            raise ValueError("--data.split has no effect with --split all")
+        return _undivided(config)
+    if data.split is not None:
+        return recorded_split(told_parts(_undivided(config))[0], Path(data.split), surplus=True).split(split)
+    if record is not None and not is_other(data):
+        return build_table(config, record).table.split(split)
+    table = build_table(config, divide=False).table if record is None else _undivided(config)
     if record is not None and (own := _own(table, record)) is not None:
         return own.split(split)
     if (table.images.split == "").all():
@@ -79,9 +91,13 @@ def validation_images(config: Config, trained: Config, record: Path) -> LabelTab
     Args:
         config: names the data at hand. trained: the run's own configuration.
     """
-    table = build_table(config, divide=False).table
-    own = _own(table, record)
+    own = _own(_undivided(config), record)
     return (build_table(trained, record).table if own is None else own).split("val")
+
+
+def _undivided(config: Config) -> LabelTable:
+    """The images with the split that the data have themselves, if any: a file of the run's may be gone."""
+    return build_table(replace(config, data=replace(config.data, split=None)), divide=False).table
 
 
 def _own(table: LabelTable, record: Path) -> LabelTable | None:

@@ -7,7 +7,7 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
 from mlgcn.commands.console import command, say
-from mlgcn.commands.evaluation_data import add_data_options, images_to_score, is_other, with_data
+from mlgcn.commands.evaluation_data import add_data_options, images_to_score, with_data
 from mlgcn.config import config_from_dict, parse_command
 from mlgcn.prediction import Predictor, choose_experts, with_experts
 from mlgcn.prediction.thresholds import choose_thresholds
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> None:
         there = len(predictor.model.branches)
         if there == 1:
             raise ValueError(f"{options.run} has one expert, there is none to leave out")
-        validation = images_to_score(config, "val", run.split, is_other(options.data))
+        validation = images_to_score(config, "val", run.split, options.data)
         sizes = [options.keep] if options.keep else range(1, there)
         chosen = choose_experts(predictor, validation, sizes, *reading)
         say(expert_rows(chosen))

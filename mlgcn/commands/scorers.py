@@ -1,7 +1,6 @@
 """What scores images: the model of a run or a checkpoint, or several as an ensemble, as the command line names them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,9 @@ from mlgcn.build import build_table
 from mlgcn.commands.console import say
 from mlgcn.config import config_from_dict
 from mlgcn.labels import LabelTable
-from mlgcn.prediction import Ensemble, Predictor, Scorer
+from mlgcn.prediction import Ensemble, Predictor, Scorer, with_labels
 from mlgcn.prediction.merging import MERGES
+from mlgcn.prediction.zero_shot import read_texts
 
 FITTED = "fitted"
 
@@ -34,25 +34,41 @@ def load_scorer(runs: Sequence[str], options: Namespace, settings: dict[str, Any
         settings: of EvaluationConfig, for every model.
     Raises: ValueError on options of ensembles where one run is named; as Predictor.load and Ensemble.load.
     """
-    scorer: Scorer
     if len(runs) == 1:
         if options.weights or options.ensemble_merge:
             raise ValueError("--weights and --ensemble_merge are for several runs, one was named")
-        scorer = Predictor.load(runs[0])
-        members = [scorer]
-    else:
-        scorer = Ensemble.load(runs, options.ensemble_merge or MERGES[0], _weights(options.weights))
-        members = list(scorer.members.values())
-    for member in members:
-        member.settings = replace(member.settings, **(settings or {}))
-    return scorer
+        return Predictor.load(runs[0], settings=settings)
+    weights = _weights(options.weights)
+    return Ensemble.load(runs, options.ensemble_merge or MERGES[0], weights, settings=settings)
 
 
-def make_ready(scorer: Scorer, options: Namespace, batch_size: int, num_workers: int) -> None:
-    """Fits an ensemble's weights, if that is asked for, and says which it has."""
+def with_unseen(predictor: Predictor, options: Namespace) -> Predictor:
+    """The predictor with the labels of --labels; the data are then mapped onto all of them."""
+    if options.data.labels is not None:
+        raise ValueError("--data.labels has no effect beside --labels: data are mapped onto the labels that are scored")
+    options.data.labels = "model"
+    names = options.labels
+    if len(names) == 1 and Path(names[0]).suffix in (".yaml", ".yml"):
+        return with_labels(predictor, read_texts(Path(names[0])), options.neighbours)
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"--labels: {repeated} repeat")
+    return with_labels(predictor, dict.fromkeys(names), options.neighbours)
+
+
+def make_ready(scorer: Scorer, options: Namespace, batch_size: int, num_workers: int, leaks: str = "error") -> None:
+    """Fits an ensemble's weights, if that is asked for, and says which it has; leaks as in Ensemble.choose."""
     if isinstance(scorer, Ensemble):
-        choose_on_validation(scorer, options, (batch_size, num_workers, False))
+        skip_unreadable = config_from_dict(scorer.description.config).data.unreadable == "skip"
+        choose_on_validation(scorer, options, (batch_size, num_workers, skip_unreadable), leaks=leaks)
         say(ensemble_line(scorer))
+
+
+def check_new(scorer: Scorer, table: LabelTable, leaks: str) -> None:
+    """Tells of images that an ensemble is to score and a member was trained on, and where that is not known."""
+    if isinstance(scorer, Ensemble):
+        scorer.check_unseen(table, "images to score", leaks)
+        if unknown := not_recorded(scorer):
+            say(f"what these were trained on is not recorded, and was not compared: {', '.join(unknown)}")
 
 
 def choose_on_validation(

@@ -8,7 +8,7 @@ import numpy as np
 from jsonargparse import ArgumentParser, Namespace
 
 from mlgcn.commands.console import command, say
-from mlgcn.commands.scorers import add_ensemble_options, load_scorer, make_ready
+from mlgcn.commands.scorers import add_ensemble_options, check_new, load_scorer, make_ready
 from mlgcn.config import parse_command
 from mlgcn.data.sources import read_source
 from mlgcn.labels import IMAGE_COLUMNS, LabelTable
@@ -65,6 +65,8 @@ def _parser() -> ArgumentParser:
     )
     parser.add_argument("--data.batch_size", type=int, default=32, help="of --data.source: images at a time")
     parser.add_argument("--data.num_workers", type=int, default=0, help="of --data.source: processes that read images")
+    parser.add_argument("--data.leaks", choices=["error", "warn"], default="error",
+                        help="of several runs: what images and patients that one was trained on do")  # fmt: skip
     add_ensemble_options(parser)
     parser.add_argument("--check", type=str | None, default=None, help="submission to look at, .zip or .csv")
     return parser
@@ -125,7 +127,8 @@ def _scored(options: Namespace) -> Predictions:
     rows = image_rows(table.images["image_id"], sample)
     column = table.images["study_id" if scorer.scores_studies else "image_id"]
     table = _unlabelled(table.take(column.isin(column.iloc[rows]).to_numpy()), scorer.names)
-    make_ready(scorer, options, *reading)
+    check_new(scorer, table, options.data.leaks)
+    make_ready(scorer, options, *reading, options.data.leaks)
     predictions = scorer.predict_table(table, *reading)
     if scorer.scores_studies:
         predictions = per_image(predictions, table.images)

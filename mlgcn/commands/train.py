@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mlgcn.commands.console import command, say
 from mlgcn.commands.evaluate import evaluate, measure
-from mlgcn.config import Config, parse_arguments
+from mlgcn.config import Config, config_to_dict, parse_arguments
 from mlgcn.graph import load_graph
 from mlgcn.prediction import Predictor, diagnose
 from mlgcn.prediction.thresholds import choose_thresholds
@@ -42,7 +42,8 @@ def train(config: Config, run: RunDirectory) -> None:
         table = fit(config, run, tracking)
         if not is_main_process():
             return
-        predictor = Predictor.load(run.best)
+        # A run may go on with other settings of evaluation than the checkpoint was written with.
+        predictor = Predictor.load(run.best, settings=config_to_dict(config)["evaluation"])
         reading = config.data.batch_size, config.data.num_workers, config.data.unreadable == "skip"
         validation = predictor.predict_table(table.split("val"), *reading)
         predictor.set_thresholds(choose_thresholds(config.evaluation, validation))

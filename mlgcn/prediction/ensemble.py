@@ -71,9 +71,12 @@ class Ensemble:
         merge: str = "mean",
         weights: Sequence[float] | None = None,
         device: str | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> "Ensemble":
         """The ensemble of runs' folders or checkpoints, which are its members' names.
 
+        Args:
+            settings: of every member, as in Predictor.load.
         Raises: ValueError if one is named twice; as Predictor.load and the class.
         """
         names = [str(source) for source in sources]
@@ -81,7 +84,7 @@ class Ensemble:
             raise ValueError(f"members repeat: {repeated}; --weights lets one count more")
         check_weights([1.0] * len(names) if weights is None else weights, len(names))  # before models are read
         recorded = {name: path for name in names if (path := RunDirectory(Path(name)).split).is_file()}
-        return cls({name: Predictor.load(name, device) for name in names}, merge, weights, recorded)
+        return cls({name: Predictor.load(name, device, settings) for name in names}, merge, weights, recorded)
 
     @property
     def names(self) -> list[str]:

@@ -13,6 +13,8 @@ from mlgcn.suggestions import check_known
 MERGES = ("mean", "geometric", "logits")
 # Where single precision has probabilities at 0 and 1: so near to them that they round back to where they were.
 ABOVE_0, BELOW_1 = 2.0**-151, 1 - 2.0**-26
+# By how much others may at most be better than fitted weights, in mean cross-entropy.
+MOST_BETTER = 1e-4
 
 
 def merge_scores(logits: Tensor, merge: str = "mean", weights: Tensor | None = None) -> Tensor:
@@ -56,12 +58,13 @@ def fitted_weights(scores: np.ndarray, targets: np.ndarray, merge: str = "mean")
     """The weights with the smallest binary cross-entropy of the merged probabilities: >= 0, adding up to 1, [M].
 
     The cross-entropy is the mean over all known values, and convex in the weights, however scores are merged. The
-    search starts with equal weights, so that members that are alike stay so.
+    search starts with equal weights, so that members that are alike stay so. How much better others could be, which
+    convexity bounds by the gradient (Frank and Wolfe 1956), is checked at the end: at most 1e-4.
 
     Args:
         scores: probabilities of each member, [M, N, C].
         targets: [N, C] of 0, 1 or NaN (unknown).
-    Raises: ValueError if no target is known, or on an unknown merge.
+    Raises: ValueError if no target is known, on an unknown merge, or if the search fails.
     """
     known = ~np.isnan(targets)
     if not known.any():
@@ -86,4 +89,9 @@ def fitted_weights(scores: np.ndarray, targets: np.ndarray, merge: str = "mean")
         constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1, "jac": np.ones_like},
         options={"ftol": 1e-14, "maxiter": 1000},
     )
-    return check_weights(np.where(found.x < 1e-9, 0, found.x), members)
+    weights = check_weights(np.where(found.x < 1e-9, 0, found.x), members)
+    gradient = cross_entropy(weights)[1]
+    # Not whether the search calls itself a success: at the smallest value it may fail to go lower.
+    if not gradient @ weights - gradient.min() <= MOST_BETTER:
+        raise ValueError(f"no best weights were found ({found.message}); give them as numbers")
+    return weights

@@ -1,7 +1,9 @@
 """A trained model that scores images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,17 +43,27 @@ class Predictor:
         self._unreadable = UnreadableCount()
 
     @classmethod
-    def load(cls, source: str | Path, device: str | None = None) -> "Predictor":
+    def load(
+        cls, source: str | Path, device: str | None = None, settings: Mapping[str, Any] | None = None
+    ) -> "Predictor":
         """The predictor of a run's folder or of a checkpoint.
 
         Of a run that has not finished, the best checkpoint so far.
-        Raises: FileNotFoundError, or ValueError if the checkpoint cannot be used.
+
+        Args:
+            settings: of EvaluationConfig, in place of those that the checkpoint has; its thresholds stay.
+        Raises: FileNotFoundError, or ValueError if the checkpoint cannot be used, or not with these settings.
         """
         path = Path(source)
         if path.is_dir():
             run = RunDirectory(path)
             path = run.model if run.model.is_file() else run.best
-        return cls(*load_model(path), device)
+        model, described = load_model(path)
+        config = described.config | {"evaluation": described.config["evaluation"] | dict(settings or {})}
+        try:
+            return cls(model, replace(described, config=config), device)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
 
     @property
     def names(self) -> list[str]:

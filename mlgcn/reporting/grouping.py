@@ -9,6 +9,7 @@ import numpy as np
 import yaml
 
 from mlgcn.labels import describe_rule, group_labels
+from mlgcn.metrics.groups import group_columns
 
 RULES = ("prevalence", "rank")
 LEAST_FOR_RANK = 18
@@ -39,13 +40,15 @@ def group_by(
         asked: prevalence, rank (see mlgcn.labels.label_groups), a YAML or JSON file of group: [labels], or the same
             inline: "{lung: [Edema, Mass], heart: [Cardiomegaly]}".
         counted: where the prevalence was counted, in words.
-    Raises: ValueError on fewer than 18 labels for rank, or on a file or text of another form; FileNotFoundError.
+    Raises: ValueError on fewer than 18 labels for rank, on a file or text of another form, or unless every label is in
+        one of its groups; FileNotFoundError.
     """
     groups: Groups
     if asked in RULES:
         groups, rule = group_labels(names, prevalence, asked), describe_rule(asked, counted)
     else:
         groups, rule = _given(asked)
+        group_columns(names, groups)
     return Grouping(groups, rule, other_groups(names, prevalence, rule, counted))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,8 @@ PLAIN = ["--groups", "{every: [Effusion, Mass, Hernia, Lung Opacity, No Finding]
 def workplace(tmp_path_factory, tiny_model):
     """Images with labels and a split, and three runs on them that were never trained: one, two, and other.
 
-    The model of two takes larger images. other has two's model, and another record: it learned of test images.
+    The model of two takes larger images. other has two's model, and another record: it learned of test images. As of a
+    ladder's runs, the split once came from a file that is not to be found from here.
     """
     pytest.importorskip("timm", reason="timm, whose smallest network this takes, is not installed")
     folder, rng = tmp_path_factory.mktemp("workplace"), np.random.default_rng(0)
@@ -46,6 +48,7 @@ def workplace(tmp_path_factory, tiny_model):
         run = RunDirectory(folder / name)
         run.path.mkdir()
         data = {"source": "table", "root": str(folder / "data"), "options": {}, "image_size": 32 + 32 * seed}
+        data["split"] = "ladder/split.csv"
         model = {"trunk": "timm/test_resnet", "branch": "pretrained"}
         predictor = Predictor(*tiny_model(seed=seed, data=data, model=model), device="cpu")
         predictor.save(run.model)
@@ -129,10 +132,62 @@ def test_a_checkpoint_is_scored_on_the_split_that_the_data_have(alone, capsys):
     assert "metrics: alone/metrics.json" in capsys.readouterr().out
 
 
+def test_all_images_of_a_run_are_scored_and_the_page_shows_none_of_them(alone):
+    folder = Path("one/evaluations/data-all")
+    (folder / "figures").mkdir(parents=True)
+    (folder / "figures" / "cases.png").touch()
+    evaluate.main(["--run", "one", "--split", "all", "--image_sheet", "false"])
+    found = Predictions.read(folder / "predictions.parquet")
+    assert len(found) == 24
+    np.testing.assert_allclose(found.scores[16:], alone["one", "test"].scores, rtol=1e-5)
+    assert (folder / "report.html").is_file() and not (folder / "figures" / "cases.png").exists()
+
+
+def test_a_file_of_groups_has_a_folder_of_its_own_and_no_page_of_before():
+    Path("organs.yaml").write_text(PLAIN[1])
+    folder = Path("one/evaluations/data-test-groups_given_organs")
+    folder.mkdir(parents=True)
+    (folder / "report.html").touch()
+    evaluate.main(["--run", "one", "--groups", "organs.yaml"])
+    assert json.loads((folder / "metrics.json").read_text())["rule"] == "as given in organs.yaml"
+    assert not (folder / "report.html").exists()
+
+
+def test_a_checkpoint_is_scored_on_the_split_of_a_file(alone):
+    arguments = ["--run", "one/model.ckpt", "--data.split", "one/split.csv", "--dir", "by_file", *PLAIN]
+    evaluate.main(arguments)
+    found = Predictions.read(Path("by_file/predictions.parquet"))
+    assert found.images.image_id.tolist() == alone["one", "test"].images.image_id.tolist()
+    np.testing.assert_array_equal(found.scores, alone["one", "test"].scores)
+
+
+def test_a_run_is_scored_on_the_split_of_a_file_apart_from_its_own():
+    evaluate.main(["--run", "one", "--data.split", "other/split.csv", *PLAIN])
+    found = Predictions.read(Path("one/evaluations/data-test-groups_given-split_split/predictions.parquet"))
+    assert found.images.image_id.tolist() == ["15", "16", "17", "18", "19", "20", "21", "22"]
+    assert not Path("one/predictions.parquet").exists()
+
+
+def test_unreadable_validation_images_are_left_out_where_the_runs_say_so(models):
+    for name, model in models.items():
+        config = model.description.config
+        described = replace(model.description, config=config | {"data": config["data"] | {"unreadable": "skip"}})
+        run = RunDirectory(Path("skipping", name))
+        run.path.mkdir(parents=True)
+        Predictor(model.model, described, "cpu").save(run.model)
+        shutil.copy(Path(name, "split.csv"), run.split)
+    runs = ["skipping/one", "skipping/two"]
+    hidden = Path("data/7.png").rename("7.png")
+    try:
+        cli.main(["predict", "--run", *runs, "--weights", "fitted", "--out", "skipping.csv", "data/0.png"])
+    finally:
+        hidden.rename("data/7.png")
+    assert len(pd.read_csv("skipping.csv")) == 1
+
+
 def test_some_experts_alone_are_scored_apart_from_the_run(models):
     evaluate.main(["--run", "one", "--experts", "2", *PLAIN])
-    (folder,) = Path("one/evaluations").iterdir()
-    assert folder.name == "data-test-experts_2-groups_given"
+    folder = Path("one/evaluations/data-test-experts_2-groups_given")
     expected = with_experts(models["one"], [2])
     table = read_source("table", "data").split("test")
     found = Predictions.read(folder / "predictions.parquet")
@@ -179,11 +234,16 @@ def test_pruning_keeps_the_better_expert_and_its_thresholds(models, capsys):
         (["--run", "one", "one"], "members repeat: ['one']"),
         (["--run", "one", "--weights", "fitted"], "--weights and --ensemble_merge are for several runs, one was named"),
         (["--run", "one", "--dir", "two"], "--dir: two is a run, expected a folder of its own"),
+        (["--run", "one", "--by", "view", "sex"], "--by sex: what a run predicts has no such columns; join them to"),
+        (["--run", "one", "--groups", "rank"], "rule 'rank' needs at least 18 labels, got 5"),
+        (["--run", "one", "--groups", "{a: [Mass]}"], "groups do not hold every label once"),
+        (["--run", "one", "--data.split", "one/split.csv", "--split", "all"], "--data.split has no effect with"),
         (["--run", "data"], "--run: data is no run, it has no config.yaml"),
         (["--run", "one/model.ckpt", "--data.source", "phantom", "--data.labels", "model"], "no split of their own"),
     ],
 )
-def test_what_cannot_be_scored_is_one_line(arguments, message, capsys):
+def test_what_cannot_be_scored_is_one_line_before_anything_is(arguments, message, capsys, monkeypatch):
+    monkeypatch.setattr(Predictor, "predict_table", None)
     line = refused(evaluate.main, arguments, capsys)
     assert line.startswith("evaluate.py: error: ") and message in line
 

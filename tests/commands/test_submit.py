@@ -1,6 +1,7 @@
 """mlgcn submit, as it is called: from a run or its predictions to the zip, and what it says of others' files."""
 
 import io
+import shutil
 from zipfile import ZipFile
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from mlgcn import Predictor, cli
 from mlgcn.data.sources import read_source
+from mlgcn.data.splits import save_split
 from mlgcn.predictions import Predictions
 
 FORMAT = ["--format", "cxr_lt_2024", "--sample", "sample.csv"]
@@ -90,6 +92,16 @@ def test_several_runs_are_submitted_as_an_ensemble(folder, tiny_model, capsys):
     both = [model.predict(paths) for model in (Predictor.load("run"), other)]
     first, second = (scores[["No Finding", "Effusion", "Hernia"]] for scores in both)
     np.testing.assert_allclose(submitted()[LABELS], 0.75 * first + 0.25 * second, rtol=1e-5)
+
+
+def test_images_that_a_member_was_trained_on_are_not_submitted_by_an_ensemble(folder, capsys):
+    shutil.copytree(folder / "run", folder / "second")
+    arguments = ["run", "second", *FORMAT, "--out", "out.zip", *PHANTOMS]
+    save_split(read_source("phantom", images=12).with_split(["train"] * 12), folder / "second" / "split.csv")
+    line = refused(arguments, capsys)
+    assert "second was trained on" in line and "patients of the images to score" in line
+    cli.main(["submit", *arguments, "--data.leaks", "warn"])
+    assert "is not recorded, and was not compared: run\n" in capsys.readouterr().out
 
 
 def test_a_run_that_scores_studies_gives_each_image_those_of_its_study(folder, tiny_model):

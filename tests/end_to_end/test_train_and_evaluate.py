@@ -146,8 +146,11 @@ def test_a_finished_run_is_not_overwritten_but_evaluated_again_on_resume(folder,
         train.main(arguments)
     assert "holds a run already" in capsys.readouterr().err
     before = (folder / "run" / "test_metrics.json").read_text()
-    train.main(["--run.dir", str(folder / "run"), "--run.resume", "auto"])
+    thresholds = Predictor.load(folder / "run").description.thresholds
+    train.main(["--run.dir", str(folder / "run"), "--run.resume", "auto", "--evaluation.tta_merge", "logits"])
     assert (folder / "run" / "test_metrics.json").read_text() == before
+    found = Predictor.load(folder / "run")
+    assert found.settings.tta_merge == "logits" and found.description.thresholds == thresholds
 
 
 def test_resuming_with_other_settings_names_them(folder, capsys):

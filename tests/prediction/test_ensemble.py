@@ -144,6 +144,22 @@ def test_members_are_loaded_by_name(tiny_model, table, tmp_path):
     np.testing.assert_array_equal(loaded.predict_table(table).scores, expected.predict_table(table).scores)
     with pytest.raises(ValueError, match=r"members repeat: \['.*run'\]"):
         Ensemble.load([sources[0], sources[1], sources[0]])
+    built[0].description.config["evaluation"]["merge_views"] = True
+    built[0].save(tmp_path / "run" / "model.ckpt")
+    with pytest.raises(ValueError, match=r"run scores studies and .*other\.ckpt images, expected the same"):
+        Ensemble.load(sources)
+    assert Ensemble.load(sources, settings={"merge_views": True}).scores_studies
+
+
+def test_views_are_not_merged_where_any_member_joins_them(tiny_model, tmp_path):
+    pytest.importorskip("timm", reason="timm, whose smallest network this takes, is not installed")
+    small = {"model": {"trunk": "timm/test_resnet", "branch": "pretrained", "head": "query"}}
+    small["query"] = {"width": 16, "layers": 1, "heads": 2}
+    sources = [tmp_path / "images.ckpt", tmp_path / "studies.ckpt"]
+    for source, fusion in zip(sources, [{}, {"views": 2, "layers": 1, "heads": 2}], strict=True):
+        Predictor(*tiny_model(**small, fusion=fusion), device="cpu").save(source)
+    with pytest.raises(ValueError, match=r"studies\.ckpt: evaluation\.merge_views merges scores of images"):
+        Ensemble.load(sources, settings={"merge_views": True})
 
 
 def test_unreadable_images_are_named_once(members, table, tmp_path):

@@ -5,7 +5,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import OptimizeResult
 
+from mlgcn.prediction import merging
 from mlgcn.prediction.merging import MERGES, check_weights, fitted_weights, merge_scores, to_logits
 
 # The ends of single precision and the numbers next to them.
@@ -92,6 +94,13 @@ def test_a_member_that_is_certain_and_wrong_gets_what_it_deserves():
     for merge in MERGES:
         found = fitted_weights(np.stack([wrong, right]).astype(np.float32), targets, merge)
         np.testing.assert_allclose(found, [0, 1], atol=1e-6)
+
+
+def test_a_search_that_ends_elsewhere_is_no_fit(members, monkeypatch):
+    stopped = OptimizeResult(x=np.array([0, 0, 1.0]), message="Iteration limit reached")
+    monkeypatch.setattr(merging, "minimize", lambda *_, **__: stopped)
+    with pytest.raises(ValueError, match=r"no best weights were found \(Iteration limit reached\)"):
+        fitted_weights(*members)
 
 
 def test_bad_input_is_refused():

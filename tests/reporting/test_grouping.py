@@ -47,6 +47,7 @@ def test_groups_are_taken_as_listed_in_a_file_or_inline(tmp_path):
         ("{lung: [Edema}", "groups: not readable as YAML"),
         ("{}", "groups: expected names of groups"),
         ("{lung: Edema}", r"group 'lung' holds 'Edema', expected a list of names"),
+        ("{lung: [label 1], heart: [label 2]}", "groups do not hold every label once"),
         ("{lung: [No, Edema]}", r"group 'lung' holds \[False, 'Edema'\], expected a list of names"),
     ],
 )
