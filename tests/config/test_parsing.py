@@ -354,10 +354,10 @@ def test_the_dictionary_of_a_configuration_shares_nothing_with_it():
 
 # Where, how long and how fast a run goes on, and how it is measured in the end; all else would make it another run.
 HARMLESS = [
-    "run.dir", "run.resume", "data.root", "data.num_workers", "data.cache", "training.epochs", "training.log_every",
-    "tracking.wandb", "tracking.project", "tracking.name", "evaluation.tta", "evaluation.tta_merge",
-    "evaluation.merge_views", "evaluation.view_weights", "evaluation.normal_gating", "evaluation.threshold",
-    "evaluation.bootstrap", "evaluation.cluster",
+    "run.dir", "run.resume", "data.root", "data.split", "data.num_workers", "data.cache", "training.epochs",
+    "training.log_every", "tracking.wandb", "tracking.project", "tracking.name", "evaluation.tta",
+    "evaluation.tta_merge", "evaluation.merge_views", "evaluation.view_weights", "evaluation.normal_gating",
+    "evaluation.threshold", "evaluation.bootstrap", "evaluation.cluster", "evaluation.image_sheet",
 ]  # fmt: skip
 
 
