@@ -103,24 +103,12 @@ def test_metrics_are_means_over_the_seeds_with_intervals_over_patients(report):
 
 def test_differences_are_paired_and_corrected_over_the_rungs(report):
     targets, images = known()
-    names = list(SKILLS)
-    wanted = {
-        "previous": {names[1]: names[0], names[2]: names[1]},
-        "baseline": {names[0]: names[2], names[1]: names[2]},
-    }
+    first, second, third = SKILLS
+    drawn = targets, NAMES, GROUPS, images.patient_id, RESAMPLES, 4
+    wanted = {"previous": {second: first}, "baseline": {first: third, second: third}}
     for key, others in wanted.items():
         found = {
-            name: paired_differences(
-                ["mAP", "mAUC"],
-                of_seeds(name),
-                of_seeds(other),
-                targets,
-                NAMES,
-                GROUPS,
-                images.patient_id,
-                RESAMPLES,
-                4,
-            )
+            name: paired_differences(["mAP", "mAUC"], of_seeds(name), of_seeds(other), *drawn)
             for name, other in others.items()
         }
         assert {name for name, rung in report["rungs"].items() if rung[key]} == set(others)
