@@ -73,11 +73,12 @@ def _increments(axis: Axes, entries: Sequence[Mapping[str, Any]], groups: Sequen
 def _handles(level: float, groups: set[str], cut: str) -> list[Line2D]:
     """What markers and lines mean."""
     look: dict[str, Any] = {"linestyle": "none", "markersize": 6}
+    known = [group for group in GROUP_COLOURS if group in groups]
     handles = [
-        Line2D([], [], color=colour, marker=GROUP_MARKERS.get(group, OTHER), label=group, **look)
-        for group, colour in GROUP_COLOURS.items()
-        if group in groups
+        Line2D([], [], color=GROUP_COLOURS[group], marker=GROUP_MARKERS[group], label=group, **look) for group in known
     ]
+    if others := sorted(groups.difference(known)):
+        handles.append(Line2D([], [], color=INK, marker=OTHER, label=", ".join(others), **look))
     handles.append(Line2D([], [], color=MUTED, marker="o", label=f"filled: Holm p ≤ {1 - level:.2g}", **look))
     handles.append(Line2D([], [], color=MUTED, label=f"{level:.0%} interval"))
     if cut:
