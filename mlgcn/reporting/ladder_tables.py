@@ -63,13 +63,19 @@ def ladder_cells(report: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def ladder_rows(report: Mapping[str, Any]) -> Table:
-    """The table for the terminal."""
-    cells = ladder_cells(report).drop(columns="published")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for at, column in enumerate(cells):
-        table.add_column(column, justify="right" if at else "left", overflow="fold")
-    for row in cells.itertuples(index=False):
-        table.add_row(*map(Text, row))
+    """What of the table fits a terminal; a difference that stands after Holm has a star."""
+    cells = ladder_cells(report)
+    groups = next(list(rung["groups"]) for rung in report["rungs"].values() if rung["groups"] is not None)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
+    others = [("previous", "- step")]
+    if report["baseline"] is not None:
+        others.append(("baseline", f"- {report['baseline'].rpartition('/')[2]}"))
+    kept = [*cells.columns[:3], *groups]
+    for at, column in enumerate([*kept, *(heading for _, heading in others)]):
+        table.add_column(column, justify="right" if at else "left", overflow="fold", no_wrap=at > 0)
+    for row, rung in zip(cells[kept].itertuples(index=False), report["rungs"].values(), strict=True):
+        changes = (_starred(rung[key], report["level"]) for key, _ in others)
+        table.add_row(*map(Text, (*row, *changes)))
     return table
 
 
@@ -107,12 +113,22 @@ def ladder_lines(report: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _starred(held: Mapping[str, Any] | None, level: float) -> str:
+    if held is None or held["mAP"]["delta"] is None:
+        return MISSING
+    return f"{signed(held['mAP']['delta'])}{'*' if _apart(held['mAP'], level) else ' '}"
+
+
+def _apart(entry: Mapping[str, Any], level: float) -> bool:
+    return bool(entry["p_holm"] <= 1 - level and entry["delta"] != 0)
+
+
 def _verdicts(report: Mapping[str, Any], key: str, words: str) -> list[str]:
     by_verdict: dict[str, list[str]] = {"higher": [], "lower": [], "not told apart": []}
     for name, rung in report["rungs"].items():
         if (held := rung[key]) is not None and (entry := held["mAP"])["delta"] is not None:
-            apart = entry["p_holm"] <= 1 - report["level"] and entry["delta"] != 0
-            verdict = ("higher" if entry["delta"] > 0 else "lower") if apart else "not told apart"
+            verdict = "higher" if entry["delta"] > 0 else "lower"
+            verdict = verdict if _apart(entry, report["level"]) else "not told apart"
             by_verdict[verdict].append(f"{name} ({signed(entry['delta'])})")
     parts = [f"{verdict}: {', '.join(names)}" for verdict, names in by_verdict.items() if names]
     return [f"{words}, mAP is {'; '.join(parts)}."] if parts else []

@@ -10,7 +10,15 @@ from mlgcn.metrics import holm, multilabel_report, paired_differences, report_in
 from mlgcn.predictions import Predictions
 from mlgcn.reporting.ladder import ladder_report
 from mlgcn.reporting.ladder_page import ladder_figure, write_ladder
-from mlgcn.reporting.ladder_tables import ladder_cells, ladder_frame, ladder_latex, ladder_lines, ladder_markdown
+from mlgcn.reporting.ladder_tables import (
+    ladder_cells,
+    ladder_frame,
+    ladder_latex,
+    ladder_lines,
+    ladder_markdown,
+    ladder_rows,
+)
+from mlgcn.reporting.tables import as_text
 from mlgcn.run_directory import LadderDirectory
 
 NAMES = ["Opacity", "Edema", "Hernia_1", "Mass"]
@@ -158,6 +166,30 @@ def test_every_form_has_the_same_cells(report):
     assert read == [list(cells), *cells.values.tolist()]
     latex = ladder_latex(report)
     assert r"better\_100\%" in latex and r"\toprule" in latex and latex.count(r"\\") == 5
+
+
+def test_the_terminal_shows_what_fits_and_stars_what_stands_after_holm(report):
+    shown = as_text(ladder_rows(report)).splitlines()
+    assert max(map(len, shown)) <= 100
+    assert shown[1].split() == [
+        "rung",
+        "mAP",
+        "95",
+        "%",
+        "interval",
+        "head",
+        "medium",
+        "tail",
+        "-",
+        "step",
+        "-",
+        "no_graph",
+    ]
+    rows = {line.split()[0]: line.split() for line in shown[3:] if line.strip()}
+    assert list(rows) == list(report["rungs"])
+    better = report["rungs"]["better_100%"]
+    assert rows["better_100%"][-2:] == [f"{better[key]['mAP']['delta']:+.3f}*" for key in ("previous", "baseline")]
+    assert rows["plain"][-2:] == ["–", f"{report['rungs']['plain']['baseline']['mAP']['delta']:+.3f}"]
 
 
 def test_the_sentences_say_which_rungs_help(report):
