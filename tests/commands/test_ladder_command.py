@@ -21,9 +21,10 @@ TINY = {
     "model": {"trunk": "resnet18", "weights": "none", "experts": 2, "hidden": 16, "branch": "slim", "heads": 4},
     "training": {"epochs": 1, "accelerator": "cpu", "devices": 1, "precision": "32-true"},
     "tracking": {"wandb": "disabled"},
+    "evaluation": {"image_sheet": False},
 }  # fmt: skip
 RUNGS = ["seo2023/full", "seo2023/no_graph", "seo2023/ml_gcn"]
-COMMAND = ["ladder", *RUNGS, "--seeds", "1", "--budget", "tiny.yaml", "--out", "out"]
+COMMAND = ["ladder", *RUNGS, "--seeds", "1", "--budget", "tiny.yaml", "--out", "out", "--resamples", "20"]
 LADDER = LadderDirectory(Path("out"))
 
 
