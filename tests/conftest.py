@@ -1,6 +1,6 @@
 """What many tests share: a configuration small enough to train in seconds, and the way to the real data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from mlgcn.config import Config, config_from_dict, config_to_dict
 from mlgcn.data.phantom import LABELS
 from mlgcn.labels import LabelTable
 from mlgcn.nn import MultiExpertGCN
+from mlgcn.run_directory import EvaluationFiles
 
 SHARED_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 
@@ -107,6 +108,19 @@ def encoder_sections(tiny_bert: str) -> dict[str, dict[str, object]]:
         "model": {"head": "query"},
         "query": {"vectors": "encoder", "classifier": "shared", "width": 16, "layers": 1, "heads": 2},
     }
+
+
+@pytest.fixture(scope="module")
+def empty_pages() -> Iterator[None]:
+    """Evaluations write an empty page: what stands in it takes seconds to draw, and is tested elsewhere."""
+
+    def write(files: EvaluationFiles, *rest: object) -> Path:
+        files.report.touch()
+        return files.report
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mlgcn.commands.evaluate.write_page", write)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,8 @@ from mlgcn.config import load_config
 from mlgcn.run_directory import LadderDirectory
 from mlgcn.stopping import DivergedError, Interrupted
 
+pytestmark = pytest.mark.usefixtures("empty_pages")
+
 TINY = {
     "data": {"source": "phantom", "options": {"images": 120}, "image_size": 32, "batch_size": 8, "num_workers": 0},
     "sampler": {"num_samples": 16},

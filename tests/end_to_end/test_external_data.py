@@ -11,6 +11,8 @@ from mlgcn import cli
 from mlgcn.commands import evaluate, train
 from mlgcn.data.sources.phantom import write_phantoms
 
+pytestmark = pytest.mark.usefixtures("empty_pages")
+
 TINY = {
     "data": {"image_size": 32, "batch_size": 16, "cache": True},
     "embeddings": {"dimensions": 16},

@@ -9,6 +9,8 @@ import yaml
 from mlgcn.commands import evaluate, train
 from mlgcn.predictions import Predictions
 
+pytestmark = pytest.mark.usefixtures("empty_pages")
+
 TINY = {
     "data": {"source": "phantom", "options": {"images": 120}, "image_size": 64, "batch_size": 8},
     "embeddings": {"dimensions": 16},

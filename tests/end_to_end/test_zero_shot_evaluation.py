@@ -11,6 +11,8 @@ from mlgcn.data.phantom import LABELS
 from mlgcn.data.sources.phantom import read_phantom
 from mlgcn.predictions import Predictions
 
+pytestmark = pytest.mark.usefixtures("empty_pages")
+
 UNSEEN = ["Pleural Effusion", "Consolidation"]
 SEEN = [name for name in LABELS if name not in UNSEEN]
 TINY = {
