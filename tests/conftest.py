@@ -1,5 +1,6 @@
 """What many tests share: a configuration small enough to train in seconds, and the way to the real data."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from mlgcn.data.phantom import LABELS
 from mlgcn.labels import LabelTable
 from mlgcn.nn import MultiExpertGCN
 from mlgcn.run_directory import EvaluationFiles
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # The processes share the cores; more threads than those hold each other up.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
 
 SHARED_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 

@@ -183,7 +183,7 @@ def test_the_sections_hold_all_figures_that_there_are_with_remarks_behind_their_
         "frequency": "is the 95% interval of the AP (5 resamples of 60 images)",
         "labels_per_image": "On the left, how often each of all labels occurs.",
         "confusion": "The 30 most frequent labels are drawn.",
-        "risk_coverage": "Here the disagreement ",
+        "risk_coverage": "The areas under the curves: disagreement ",
         "cases": " of them could not be read.",
         "loss_gradients": "Drawn without large-loss reconsideration",
     }.items():
