@@ -52,13 +52,19 @@ def test_roc_auc_equals_scikit_learn(data):
 @settings(max_examples=30)
 @given(predictions(values=st.sampled_from([0.0, 1.0])))
 def test_both_equal_torchmetrics_in_double_precision(data):
-    scores, targets = data
-    # One label of a multilabel problem is refused there, and an undefined AUC is 0.
-    assume(scores.shape[1] > 1 and (targets == 1).any(axis=0).all() and (targets == 0).any(axis=0).all())
+    # An undefined AUC is 0 there, so that every label gets a negative and a positive; and one label alone is refused.
+    scores, targets = (np.concatenate([part, added]) for part, added in zip(data, _one_of_each(data[0]), strict=True))
+    assume(scores.shape[1] > 1)
     arguments = torch.tensor(scores, dtype=torch.float64), torch.tensor(targets).long(), scores.shape[1], "none"
     # torchmetrics keeps its counts in single precision.
-    np.testing.assert_allclose(average_precision(*data), multilabel_average_precision(*arguments), atol=1e-6)
-    np.testing.assert_allclose(roc_auc(*data), multilabel_auroc(*arguments), atol=1e-6)
+    found = average_precision(scores, targets), roc_auc(scores, targets)
+    np.testing.assert_allclose(found[0], multilabel_average_precision(*arguments), atol=1e-6)
+    np.testing.assert_allclose(found[1], multilabel_auroc(*arguments), atol=1e-6)
+
+
+def _one_of_each(scores):
+    """Two more rows: scores of the first, and a negative and a positive of every label."""
+    return scores[[0, 0]], np.repeat([[0.0], [1.0]], scores.shape[1], axis=1)
 
 
 @given(predictions(), st.sampled_from([0.25, 0.5, 2 / 3, 1.0]))
