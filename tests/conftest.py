@@ -1,6 +1,7 @@
 """What many tests share: a configuration small enough to train in seconds, and the way to the real data."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -31,6 +32,14 @@ TINY = {
     "training": {"epochs": 2, "log_every": 1, "accelerator": "cpu", "devices": 1},
     "tracking": {"wandb": "disabled"},
 }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def module_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for what the tests of a module share, gone with them: runs hold hundreds of megabytes of weights."""
+    folder = tmp_path_factory.mktemp("module")
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -31,11 +31,10 @@ LADDER = LadderDirectory(Path("out"))
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(module_path):
     """A folder with a budget."""
-    folder = tmp_path_factory.mktemp("ladder")
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
-    return folder
+    (module_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    return module_path
 
 
 @pytest.fixture(autouse=True)

