@@ -18,6 +18,11 @@ class EvaluationFiles:
         return self.folder / "predictions.parquet"
 
     @property
+    def comparison(self) -> Path:
+        """What is gained over other runs, JSON (mlgcn.reporting.compare.compare); absent where none was named."""
+        return self.folder / "comparison.json"
+
+    @property
     def figures(self) -> Path:
         """Folder of the PNG figures."""
         return self.folder / "figures"

@@ -134,7 +134,7 @@ def empty_pages() -> Iterator[None]:
         return files.report
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mlgcn.commands.evaluate.write_page", write)
+        patch.setattr("mlgcn.commands.measuring.write_page", write)
         yield
 
 

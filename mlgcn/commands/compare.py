@@ -10,7 +10,7 @@ from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, OpenUnitInte
 from mlgcn.commands.console import command, say
 from mlgcn.config import parse_command
 from mlgcn.metrics.bootstrap import METHODS
-from mlgcn.reporting.compare import CLUSTERS, METRICS, compare
+from mlgcn.reporting.compare import CLUSTERS, METRICS, RESAMPLES, compare
 from mlgcn.reporting.compare_tables import comparison_rows
 from mlgcn.reporting.figures import check_figure_file, save_figure
 from mlgcn.reporting.grouping import RULES
@@ -60,7 +60,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("sides", type=str, nargs="+", metavar="SIDE", help=SIDES)
     parser.add_argument("--cluster", choices=list(CLUSTERS), default="patient",
                         help="what is drawn with all its images")  # fmt: skip
-    parser.add_argument("--resamples", type=PositiveInt, default=2000, help="p is never below 2 / (resamples + 1)")
+    parser.add_argument("--resamples", type=PositiveInt, default=RESAMPLES, help="p is never below 2 / (resamples + 1)")
     parser.add_argument("--seed", type=NonNegativeInt, default=0, help="another one draws other resamples")
     parser.add_argument("--level", type=OpenUnitInterval, default=0.95, help="of the intervals")
     parser.add_argument("--method", choices=list(METHODS), default="percentile", help="of the intervals")

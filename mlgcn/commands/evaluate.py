@@ -8,13 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt
 
-from mlgcn.checkpoint import Description
 from mlgcn.commands.console import command, say
 from mlgcn.commands.evaluation_data import add_data_options, images_to_score, is_other, validation_images, with_data
+from mlgcn.commands.measuring import evaluate, model_groups
 from mlgcn.commands.scorers import (
     add_ensemble_options,
     check_new,
@@ -24,15 +23,13 @@ from mlgcn.commands.scorers import (
     with_unseen,
 )
 from mlgcn.config import Config, config_from_dict, parse_command
-from mlgcn.labels import GROUPS, LabelTable
-from mlgcn.metrics import zero_shot_summary
+from mlgcn.labels import LabelTable
 from mlgcn.metrics.bootstrap import METHODS
-from mlgcn.metrics.means import mean_defined, nan_for_0
+from mlgcn.metrics.means import mean_defined
 from mlgcn.prediction import Ensemble, Predictor, Scorer, with_experts
 from mlgcn.predictions import ID_COLUMNS, Predictions
 from mlgcn.reporting.evaluation import CLUSTERS, evaluation_report
-from mlgcn.reporting.grouping import RULES, Grouping, group_by, other_groups
-from mlgcn.reporting.page import write_page
+from mlgcn.reporting.grouping import RULES, group_by
 from mlgcn.reporting.tables import summary_table
 from mlgcn.run_directory import EvaluationFiles, RunDirectory
 
@@ -49,75 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         report = measure_file(options) if options.predictions else _score(options)
         if options.out:
             Path(options.out).write_text(json.dumps(report, indent=2))
-
-
-def evaluate(
-    scorer: Scorer,
-    table: LabelTable,
-    files: EvaluationFiles,
-    run: RunDirectory | None,
-    split: str,
-    config: Config,
-    **measuring: Any,
-) -> dict[str, Any]:
-    """Scores the table's images, writes predictions and metrics, and if groups are head, medium and tail, the page.
-
-    Args:
-        run: of the model, or none: of a checkpoint or an ensemble.
-        measuring: as in measure.
-    Returns: the metrics.
-    """
-    predictions = scorer.predict_table(
-        table, config.data.batch_size, config.data.num_workers, config.data.unreadable == "skip"
-    )
-    predictions.write(files.predictions)
-    report = measure(scorer, predictions, files.metrics, run, split, **measuring)
-    say(summary_table(report))
-    shown = table if config.evaluation.image_sheet else None
-    # The page's figures tell head, medium and tail apart.
-    if set(report["groups"]) <= set(GROUPS):
-        say(f"report: {write_page(files, run, shown)}")
-    else:
-        files.report.unlink(missing_ok=True)  # of an evaluation before
-        say(f"metrics: {files.metrics}")
-    return report
-
-
-def measure(
-    scorer: Scorer,
-    predictions: Predictions,
-    path: Path,
-    run: RunDirectory | None,
-    split: str,
-    grouping: Grouping | None = None,
-    about: Mapping[str, Any] | None = None,
-    **measuring: Any,
-) -> dict[str, Any]:
-    """The metrics of what the scorer has just predicted, which it also writes as JSON.
-
-    Args:
-        grouping: of the labels; by default as the run has them.
-        about: what else the metrics are to hold.
-        measuring: as in evaluation_report.
-    """
-    described, settings = scorer.description, scorer.settings
-    grouping = grouping or _grouping(described, None)
-    report = evaluation_report(
-        predictions,
-        grouping.groups,
-        grouping.rule,
-        described.thresholds,
-        settings.bootstrap,
-        settings.cluster,
-        others=grouping.others,
-        **measuring,
-    )
-    if "unseen" in described.groups:
-        report |= zero_shot_summary(report)
-    report |= {"run": run.path.resolve().name} if run else {}
-    report |= {"split": split, "unreadable": scorer.unreadable, **(about or {})}
-    path.write_text(json.dumps(report, indent=2))
-    return report
 
 
 def measure_file(options: Namespace) -> dict[str, Any]:
@@ -154,7 +82,7 @@ def _score(options: Namespace) -> dict[str, Any]:
             say("thresholds are those that the run chose with its own scoring; F1 and other decisions rest on them")
         scorer = with_experts(scorer, options.experts) if options.experts else scorer
         scorer = with_unseen(scorer, options) if options.labels else scorer
-    grouping = _grouping(scorer.description, options.groups)  # before hours of scoring
+    grouping = model_groups(scorer.description, options.groups)  # before hours of scoring
     trained = config_from_dict(scorer.description.config)
     config = with_data(trained, options.data, scorer.names)
     record = RunDirectory(home).split if home.is_dir() else None
@@ -168,7 +96,10 @@ def _score(options: Namespace) -> dict[str, Any]:
         scorer.set_thresholds([options.threshold] * len(scorer.names))
     files = _files(run, options, scoring)
     how = {"grouping": grouping, "about": about, **_measuring(options)}
-    return evaluate(scorer, table, files, run, options.split, config, **how)
+    # Only its own evaluation is of the images that the run was compared on.
+    own = config.evaluation.against if run and files == run.test else []
+    against = own if options.against is None else options.against
+    return evaluate(scorer, table, files, run, options.split, config, against, **how)
 
 
 def _choose(
@@ -201,6 +132,9 @@ def _parser() -> ArgumentParser:
     )
     parser.add_argument("--method", choices=list(METHODS), default="percentile", help="of the intervals")
     parser.add_argument("--seed", type=NonNegativeInt, default=0, help="of the resamples")
+    parser.add_argument("--against", type=str, default=None, nargs="*",
+                        help="runs or predictions files of the same images: what the model gains over them; by default "
+                        "those of the run, for its own test images")  # fmt: skip
     parser.add_argument("--split", choices=["train", "val", "test", "all"], default="test", help="which images")
     parser.add_argument("--out", type=str | None, default=None, help="also write the metrics to this JSON file")
     parser.add_argument("--dir", type=str | None, default=None,
@@ -233,6 +167,8 @@ def _check(options: Namespace) -> None:
         raise ValueError("name a run (--run) or a file of predictions (--predictions), one of them")
     if options.dir and options.predictions:
         raise ValueError("--dir is for runs; the metrics of --predictions are written to --out")
+    if options.against and options.predictions:
+        raise ValueError("--against is for runs; `mlgcn compare` compares files of predictions")
     if options.dir and RunDirectory(Path(options.dir)).config.is_file():
         raise ValueError(f"--dir: {options.dir} is a run, expected a folder of its own")
     if options.run and (further := [column for column in options.by if column not in ID_COLUMNS]):
@@ -249,17 +185,6 @@ def _check(options: Namespace) -> None:
 
 def _measuring(options: Namespace) -> dict[str, Any]:
     return {"seed": options.seed, "method": options.method, "by": options.by}
-
-
-def _grouping(described: Description, asked: str | None) -> Grouping:
-    """The groups that are asked for, or those of the model; counts are those of its training split."""
-    prevalence = np.array(described.positives) / nan_for_0(np.array(described.known))
-    if asked is not None:
-        return group_by(described.names, prevalence, asked)
-    if "unseen" in described.groups:
-        return Grouping(described.groups, described.rule)
-    others = other_groups(described.names, prevalence, described.rule)
-    return Grouping(described.groups, described.rule, others)
 
 
 def _check_told(table: LabelTable, scorer: Scorer) -> None:

@@ -1,5 +1,6 @@
 """train.py: trains, evaluates, reports."""
 
+import json
 import os
 import shlex
 import sys
@@ -8,11 +9,12 @@ from datetime import datetime
 from pathlib import Path
 
 from mlgcn.commands.console import command, say
-from mlgcn.commands.evaluate import evaluate, measure
+from mlgcn.commands.measuring import check_against, evaluate, measure
 from mlgcn.config import Config, config_to_dict, parse_arguments
 from mlgcn.graph import load_graph
 from mlgcn.prediction import Predictor, diagnose
 from mlgcn.prediction.thresholds import choose_thresholds
+from mlgcn.reporting.increments import increments_frame
 from mlgcn.run_directory import RunDirectory
 from mlgcn.stopping import Interrupted, is_main_process
 from mlgcn.training import Tracking, fit
@@ -39,7 +41,8 @@ def train(config: Config, run: RunDirectory) -> None:
     """A whole run: training, thresholds, diagnostics, evaluation on the test split, report."""
     tracking = Tracking(run, config)
     try:
-        table = fit(config, run, tracking)
+        against = config.evaluation.against
+        table = fit(config, run, tracking, lambda table: check_against(against, table.split("test"), config))
         if not is_main_process():
             return
         # A run may go on with other settings of evaluation than the checkpoint was written with.
@@ -53,8 +56,9 @@ def train(config: Config, run: RunDirectory) -> None:
             diagnostics = diagnose(predictor, table.split("val"), load_graph(run.label_graph)[0], *reading)
             diagnostics.save(run.diagnostics)
             tracking.diagnostics(diagnostics.summary())
-        report = evaluate(predictor, table.split("test"), run.test, run, "test", config)
-        tracking.evaluation(report, {path.stem: path for path in sorted(run.test.figures.glob("*.png"))})
+        report = evaluate(predictor, table.split("test"), run.test, run, "test", config, against)
+        increments = increments_frame(json.loads(run.test.comparison.read_text())) if against else None
+        tracking.evaluation(report, {path.stem: path for path in sorted(run.test.figures.glob("*.png"))}, increments)
     finally:
         tracking.finish()
 

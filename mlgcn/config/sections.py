@@ -190,6 +190,9 @@ class EvaluationConfig:
     normal_gating: float | None = None
     """Exponent g of p * (1 - p_normal) ** g, which holds findings against the score of a normal image; 0.5 as in the
     winning entry of CXR-LT 2026. By default they are not."""
+    against: list[str] = field(default_factory=list)
+    """Runs or predictions files of the same test images, as sides of mlgcn compare: the report and W&B show what each
+    label gains over them."""
     image_sheet: bool = True
     """The report shows the worst and the best images, so that report, figures and W&B hold patients' images; with false
     they hold none."""

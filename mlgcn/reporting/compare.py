@@ -20,13 +20,14 @@ from mlgcn.suggestions import check_known
 METRICS = ("mAP", "mAUC", "mF1")
 CLUSTERS = {"patient": "patient_id", "study": "study_id", "image": "image_id"}
 OWN = "own"
+RESAMPLES = 2000
 ENTRY = ("delta", "low", "high", "p", "p_holm", "a", "b")
 
 
 def compare(
     sides: Sequence[str],
     cluster: str = "patient",
-    resamples: int = 2000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     level: float = 0.95,
     metrics: Sequence[str] = METRICS,

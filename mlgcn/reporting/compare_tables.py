@@ -30,6 +30,15 @@ def comparison_rows(result: Mapping[str, Any], all_labels: bool = False) -> Grou
     return Group(*parts)
 
 
+def comparison_sentences(result: Mapping[str, Any]) -> list[str]:
+    """Of each comparison, which its sides are and what each overall metric says; whether resamples are too few."""
+    comparisons = result.get("comparisons", [result])
+    lines = []
+    for comparison in comparisons:
+        lines += [f"A: {comparison['a']}, B: {comparison['b']}.", *_sentences(comparison)]
+    return lines + _too_few_line(comparisons[0])
+
+
 def _parts(comparison: Mapping[str, Any], all_labels: bool) -> list[RenderableType]:
     seeds = comparison["settings"]["seeds"]
     told = (
@@ -55,7 +64,7 @@ def _parts(comparison: Mapping[str, Any], all_labels: bool) -> list[RenderableTy
         left = 0 if all_labels else len(labels[0]) - LABELS
         parts += [Text(f"Of each metric {left} more labels, whose p is no smaller: --all.")] if left > 0 else []
     parts += [Text(line, style="yellow") for line in _undefined_lines(comparison)]
-    parts += [Text(line) for line in (*_how_lines(comparison), *_sentences(comparison, overall))]
+    parts += [Text(line) for line in (*_how_lines(comparison), *_sentences(comparison))]
     return parts
 
 
@@ -124,19 +133,26 @@ def _how_lines(comparison: Mapping[str, Any]) -> list[str]:
     corrected = "for the labels of a metric and, apart from them, for its groups"
     if together > 1:
         corrected = f"over {together} comparisons: overall, for the groups of a metric, and for its labels"
-    lines = [
+    return [
         f"{comparison['images']:,} images of {comparison['patients']:,} patients; {drawn}, seed {settings['seed']}.",
         f"Groups {comparison['rule']}. Thresholds: {thresholds}.",
         f"Holm p: corrected {corrected}.",
+        *_too_few_line(comparison),
     ]
-    least = min(1.0, 2 * len(comparison["per_label"]) * together / (comparison["resamples"] + 1))
-    if least > 1 - comparison["level"]:
-        lines.append(f"The smallest Holm p of a label cannot fall below {number(least)}: that needs more resamples.")
-    return lines
 
 
-def _sentences(comparison: Mapping[str, Any], overall: Iterable[Row]) -> list[str]:
+def _too_few_line(comparison: Mapping[str, Any]) -> list[str]:
+    """A sentence if no label can be told apart, however it differs."""
+    tests = len(comparison["per_label"]) * comparison["settings"]["comparisons"]
+    least = min(1.0, 2 * tests / (comparison["resamples"] + 1))
+    if least <= 1 - comparison["level"]:
+        return []
+    return [f"The smallest Holm p of a label cannot fall below {number(least)}: that needs more resamples."]
+
+
+def _sentences(comparison: Mapping[str, Any]) -> list[str]:
     """What each overall metric says, by its Holm p."""
+    overall, _, _ = _sorted_entries(comparison)
     return [_sentence(metric, entry, comparison["level"]) for _, metric, entry in overall]
 
 

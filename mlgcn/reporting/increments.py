@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -47,6 +48,22 @@ def increments_figure(result: Mapping[str, Any]) -> Figure:
     grid[0, 0].set_ylim(len(names) - 0.4, -0.6)
     figure.legend(handles=_handles(comparisons[0]["level"], set(groups), cut), loc="outside upper left", ncols=6)
     return figure
+
+
+def increments_frame(result: Mapping[str, Any]) -> pd.DataFrame:
+    """The same as a table: label, group, positives, metric, against, delta, low, high, p, p_holm, a, b.
+
+    Rows go by comparison, metric and label, from head to tail.
+    """
+    rows = []
+    for comparison in result.get("comparisons", [result]):
+        labels = comparison["settings"]["labels"]
+        rows += [
+            {"label": name, **labels[name], "metric": metric, "against": comparison["b"], **entry}
+            for name in sorted(labels, key=lambda name: -labels[name]["positives"])
+            for metric, entry in comparison["per_label"][name].items()
+        ]
+    return pd.DataFrame(rows)
 
 
 def _increments(axis: Axes, entries: Sequence[Mapping[str, Any]], groups: Sequence[str], level: float) -> None:

@@ -20,7 +20,8 @@ def write_page(files: EvaluationFiles, run: RunDirectory | None = None, table: L
     """Writes the figures and the self-contained page of an evaluation; returns the page's file.
 
     Args:
-        files: where metrics (the JSON of multilabel_report) and predictions stand, and where figures and page go.
+        files: where metrics (the JSON of multilabel_report), predictions and perhaps a comparison stand, and where
+            figures and page go.
         run: the training run behind them; what it lacks is left out of the page.
         table: that was scored, whose worst and best images the page then shows.
     Raises: FileNotFoundError without metrics or predictions; ValueError if the two hold other labels.
@@ -28,7 +29,9 @@ def write_page(files: EvaluationFiles, run: RunDirectory | None = None, table: L
     report = json.loads(files.metrics.read_text(encoding="utf-8"))
     splits = json.loads(_text(run.splits) or "null") if run else None
     train_positives = _train_positives(splits, report)
-    figures, remarks = page_figures(report, Predictions.read(files.predictions), run, train_positives, table)
+    comparison = json.loads(_text(files.comparison) or "null")
+    predictions = Predictions.read(files.predictions)
+    figures, remarks = page_figures(report, predictions, run, train_positives, table, comparison)
     for name in (name for names in SECTIONS.values() for name in names if name not in figures):
         (files.figures / f"{name}.png").unlink(missing_ok=True)  # of an evaluation before
     images = save_figures(figures, files.figures)

@@ -10,6 +10,7 @@ from mlgcn.graph import load_graph
 from mlgcn.labels import LabelTable
 from mlgcn.predictions import Predictions
 from mlgcn.reporting.cases import case_figure, read_thumbnails, worst_and_best
+from mlgcn.reporting.compare_tables import comparison_sentences
 from mlgcn.reporting.diagnostic_figures import diagnostic_figures, diagnostic_remarks
 from mlgcn.reporting.evaluation_figures import (
     loss_gradients_figure,
@@ -31,6 +32,7 @@ from mlgcn.reporting.heat_maps import (
     confusion_remark,
     cooccurrence_figure,
 )
+from mlgcn.reporting.increments import increments_figure
 from mlgcn.reporting.tables import labels_by_group, number, resampled
 from mlgcn.run_directory import RunDirectory
 
@@ -66,6 +68,11 @@ SECTIONS = {
         "together, then for labels of each group. Below each its score or error, its name, and the other findings that "
         "it has; in parentheses how many such images there are.",
     },
+    "Comparison": {
+        "increments": "What each label gains over another model on the same images, with the interval of that label "
+        "alone; right of 0 this model (A) is better. Filled where the p value that is corrected for all labels (Holm) "
+        "tells the two apart.",
+    },
     "Training": {
         "training": "Losses and validation metrics as training went on; pale lines are single values under their "
         "running mean, the circle marks the best validation mAP.",
@@ -92,12 +99,14 @@ def page_figures(
     run: RunDirectory | None = None,
     train_positives: dict[str, int] | None = None,
     table: LabelTable | None = None,
+    comparison: dict[str, Any] | None = None,
 ) -> tuple[dict[str, Figure], dict[str, str]]:
     """The figures that there is something to show in, by name, and remarks for the captions of some of them.
 
     Args:
         train_positives: of each label, where they are known.
         table: that was scored, whose images the sheet of cases shows; without it there is none.
+        comparison: with other models, as mlgcn.reporting.compare.compare returns it.
     """
     predictions = predictions.aligned(list(report["per_label"]))
     figures = {
@@ -122,6 +131,9 @@ def page_figures(
         if images:
             figures["cases"] = case_figure(cases, images)
             remarks["cases"] = f"{len(failed)} of them could not be read." if failed else ""
+    if comparison is not None:
+        figures["increments"] = increments_figure(comparison)
+        remarks["increments"] = " ".join(comparison_sentences(comparison))
     if run is not None:
         _add_of_run(run, report, figures, remarks)
     return figures, remarks

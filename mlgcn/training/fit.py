@@ -4,7 +4,7 @@ import json
 import logging
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -47,9 +47,13 @@ from mlgcn.training.tracking import Tracking
 logger = logging.getLogger(__name__)
 
 
-def fit(config: Config, run: RunDirectory, tracking: Tracking) -> LabelTable:
+def fit(
+    config: Config, run: RunDirectory, tracking: Tracking, check: Callable[[LabelTable], None] | None = None
+) -> LabelTable:
     """Trains as configured, from the run's last checkpoint on if asked to; returns the table with its split.
 
+    Args:
+        check: is given that table before anything is trained or written; what it raises ends the run.
     Afterwards the run's folder holds the configuration, the environment, the split, co-occurrence, label vectors,
     gradients of the loss, metrics and checkpoints.
     Raises: DivergedError if the loss is no longer finite, Interrupted on Ctrl-C, each after saving; as the parts do.
@@ -59,6 +63,8 @@ def fit(config: Config, run: RunDirectory, tracking: Tracking) -> LabelTable:
     check_known(AUGMENTATIONS, [config.data.augmentation], "data.augmentation")
     built = build_table(config, run.split)
     table = built.table
+    if check:
+        check(table)
     train = table.split("train")
     if config.fusion.views is not None:
         train = study_table(train)

@@ -41,8 +41,10 @@ class Tracking:
         self.wandb = _wandb_run(self._run, self._config.tracking, self._mode, config_to_dict(self._config))
         return [self.csv, WandbLogger(experiment=self.wandb, save_dir=self.wandb.dir)]
 
-    def evaluation(self, report: Mapping[str, Any], figures: Mapping[str, Path]) -> None:
-        """Sends the final metrics, the table by label and the figures."""
+    def evaluation(
+        self, report: Mapping[str, Any], figures: Mapping[str, Path], increments: pd.DataFrame | None = None
+    ) -> None:
+        """Sends the final metrics, the table by label, the figures, and by label what is gained over other models."""
         if self.wandb is None:
             return
         overall = {f"test/{name}": report[name] for name in ("mAP", "mAUC", "mF1", "no_skill_mAP")}
@@ -52,10 +54,11 @@ class Tracking:
             for name in ("mAP", "mAUC", "mF1")
         }
         self.wandb.summary.update({name: value for name, value in (overall | groups).items() if value is not None})
-        labels = pd.DataFrame(report["per_label"]).T.rename_axis("label").reset_index()
-        labels = labels.astype({column: float for column in labels if column not in ("label", "group")})
+        tables = {"test/per_label": pd.DataFrame(report["per_label"]).T.rename_axis("label").reset_index()}
+        if increments is not None:
+            tables["test/increments"] = increments
         images = {f"figures/{name}": wandb.Image(str(path)) for name, path in figures.items()}
-        self.wandb.log({"test/per_label": wandb.Table(dataframe=labels), **images})
+        self.wandb.log({**{name: _table(frame) for name, frame in tables.items()}, **images})
 
     def diagnostics(self, numbers: Mapping[str, float | None]) -> None:
         """Sends what the model made of the label graph, without what is undefined."""
@@ -132,9 +135,15 @@ def track_table(ladder: LadderDirectory, config: TrackingConfig, table: pd.DataF
     if mode == "disabled":
         return
     run = _wandb_run(ladder, config, mode)
-    columns = {name: table[name].astype(float if table[name].dtype.kind in "fi" else str) for name in table}
-    run.log({"ladder": wandb.Table(dataframe=pd.DataFrame(columns)), "figures/ladder": wandb.Image(str(figure))})
+    run.log({"ladder": _table(table), "figures/ladder": wandb.Image(str(figure))})
     run.finish()
+
+
+def _table(frame: pd.DataFrame) -> wandb.Table:
+    """For W&B, which wants one type in a column: text, or numbers of which the undefined are NaN."""
+    text = [name for name in frame if frame[name].map(lambda value: isinstance(value, str)).any()]
+    filled = frame.fillna(dict.fromkeys(text, ""))
+    return wandb.Table(dataframe=filled.astype({name: str if name in text else float for name in frame}))
 
 
 def _wandb_mode(config: TrackingConfig) -> str:

@@ -19,7 +19,8 @@ from mlgcn.metrics import best_f1_thresholds
 from mlgcn.prediction import with_experts
 from mlgcn.prediction.merging import fitted_weights
 from mlgcn.predictions import Predictions
-from mlgcn.run_directory import RunDirectory
+from mlgcn.reporting.compare import compare
+from mlgcn.run_directory import EvaluationFiles, RunDirectory
 
 NAMES = ["Effusion", "Mass", "Hernia", "Lung Opacity", "No Finding"]
 # Without head, medium and tail no page is drawn, which takes longer than all else.
@@ -194,6 +195,35 @@ def test_some_experts_alone_are_scored_apart_from_the_run(models):
     np.testing.assert_array_equal(found.scores, expected.predict_table(table).scores)
 
 
+def test_what_is_gained_over_others_is_written_shown_and_gone_with_the_next_evaluation(alone, capsys):
+    alone["one", "test"].write("one.parquet")
+    alone["two", "test"].write("two.parquet")
+    asked = ["--run", "two", "--dir", "gained", "--bootstrap", "30", "--seed", "4", "--cluster", "image"]
+    evaluate.main([*asked, "--against", "one.parquet", "two.parquet"])
+    files = EvaluationFiles(Path("gained"), Path("gained/metrics.json"))
+    found = json.loads(files.comparison.read_text())
+    assert found == compare(["gained", "one.parquet", "two.parquet"], "image", 30, 4)
+    assert {entry["delta"] for entry in found["comparisons"][1]["per_label"]["Mass"].values()} == {0}
+    assert "B: one.parquet" in capsys.readouterr().out and 'id="increments"' in files.report.read_text()
+    evaluate.main(asked)
+    assert not files.comparison.exists() and "increments" not in files.report.read_text()
+
+
+def test_a_runs_own_sides_are_those_of_its_own_test_images_alone(workplace, alone, tmp_path):
+    shutil.copytree("two", tmp_path / "run")
+    alone["one", "test"].write("side.parquet")
+    run, predictor = RunDirectory(tmp_path / "run"), Predictor.load("two", "cpu")
+    settings = predictor.description.config["evaluation"] | {"against": ["side.parquet"]}
+    Predictor.load("two", "cpu", settings=settings).save(run.model)
+    evaluate.main(["--run", str(run.path), *PLAIN])
+    evaluate.main(["--run", str(run.path), "--split", "val", *PLAIN])
+    assert not list(run.path.rglob("comparison.json"))  # these groups have a folder of their own
+    evaluate.main(["--run", str(run.path)])
+    assert json.loads(run.test.comparison.read_text())["b"] == "side.parquet"
+    evaluate.main(["--run", str(run.path), "--against"])
+    assert not run.test.comparison.exists()
+
+
 def test_files_are_scored_by_an_ensemble(models, capsys):
     paths = ["data/0.png", "data/7.png"]
     cli.main(["predict", "--run", "one", "two", "--ensemble_merge", "logits", "--out", "scores.csv", *paths])
@@ -238,11 +268,23 @@ def test_pruning_keeps_the_better_expert_and_its_thresholds(models, capsys):
         (["--run", "one", "--groups", "rank"], "rule 'rank' needs at least 18 labels, got 5"),
         (["--run", "one", "--groups", "{a: [Mass]}"], "groups do not hold every label once"),
         (["--run", "one", "--data.split", "one/split.csv", "--split", "all"], "--data.split has no effect with"),
+        (["--run", "one", "--against", "gone"], "there is no run or predictions file gone"),
+        (
+            ["--run", "one", "--against", "short.csv"],
+            "short.csv lacks 1 patients that are to be predicted, such as ['p23",
+        ),
+        (["--run", "one", "--split", "val", "--against", "short.csv"], "short.csv has 7 patients that are not to be"),
+        (["--run", "one", "--against", "renamed.csv"], "renamed.csv: other labels than expected: the data lacks"),
+        (["--predictions", "short.csv", "--against", "short.csv"], "--against is for runs"),
         (["--run", "data"], "--run: data is no run, it has no config.yaml"),
         (["--run", "one/model.ckpt", "--data.source", "phantom", "--data.labels", "model"], "no split of their own"),
     ],
 )
-def test_what_cannot_be_scored_is_one_line_before_anything_is(arguments, message, capsys, monkeypatch):
+def test_what_cannot_be_scored_is_one_line_before_anything_is(arguments, message, alone, capsys, monkeypatch):
+    whole = alone["one", "test"]
+    parts = whole.scores[:-1], whole.targets[:-1]
+    Predictions(whole.images[:-1], NAMES, *parts).write("short.csv")
+    Predictions(whole.images[:-1], ["Elsewhere", *NAMES[1:]], *parts).write("renamed.csv")
     monkeypatch.setattr(Predictor, "predict_table", None)
     line = refused(evaluate.main, arguments, capsys)
     assert line.startswith("evaluate.py: error: ") and message in line

@@ -357,7 +357,8 @@ HARMLESS = [
     "run.dir", "run.resume", "data.root", "data.split", "data.num_workers", "data.cache", "training.epochs",
     "training.log_every", "tracking.wandb", "tracking.project", "tracking.name", "evaluation.tta",
     "evaluation.tta_merge", "evaluation.merge_views", "evaluation.view_weights", "evaluation.normal_gating",
-    "evaluation.threshold", "evaluation.bootstrap", "evaluation.cluster", "evaluation.image_sheet",
+    "evaluation.threshold", "evaluation.bootstrap", "evaluation.cluster", "evaluation.against",
+    "evaluation.image_sheet",
 ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import mlgcn
-from mlgcn.commands.evaluate import measure
+from mlgcn.commands.measuring import measure
 from mlgcn.config import parse_arguments, read_preset
 from mlgcn.data.sources import read_source
 from mlgcn.data.sources.table import write_label_csv
@@ -35,9 +35,8 @@ SMALL = [
 
 
 @pytest.fixture(scope="module")
-def smoke(tmp_path_factory):
+def smoke(module_path):
     """Trains a preset in a folder that all of them share, after those that it starts from, and returns its run."""
-    folder = tmp_path_factory.mktemp("presets")
     done = {}
 
     def smoke(name):
@@ -45,9 +44,9 @@ def smoke(tmp_path_factory):
             settings = read_preset(name)
             for needed in _needed(settings):
                 smoke(needed)
-            with contextlib.chdir(folder):  # where presets look for runs and data
+            with contextlib.chdir(module_path):  # where presets look for runs and data
                 done[name] = _trained(name, settings, RunDirectory(Path("runs") / name.replace("/", "-")))
-        return RunDirectory(folder / done[name].path)
+        return RunDirectory(module_path / done[name].path)
 
     return smoke
 

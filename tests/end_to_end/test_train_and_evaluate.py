@@ -1,6 +1,7 @@
 """train.py and evaluate.py from the command line to the report."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -26,15 +27,14 @@ tracking: {wandb: offline}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(module_path):
     """A finished run on phantoms that were written to disk, and a second, smaller set of them."""
-    folder = tmp_path_factory.mktemp("whole")
-    (folder / "tiny.yaml").write_text(TINY)
-    write_phantoms(folder / "hospital", images=320, seed=1, size=48)
-    write_phantoms(folder / "other", images=64, seed=2, size=40)
-    data = ["--data.source", "table", "--data.root", str(folder / "hospital")]
-    train.main(["--config", str(folder / "tiny.yaml"), "--run.dir", str(folder / "run"), *data])
-    return folder
+    (module_path / "tiny.yaml").write_text(TINY)
+    write_phantoms(module_path / "hospital", images=320, seed=1, size=48)
+    write_phantoms(module_path / "other", images=64, seed=2, size=40)
+    data = ["--data.source", "table", "--data.root", str(module_path / "hospital")]
+    train.main(["--config", str(module_path / "tiny.yaml"), "--run.dir", str(module_path / "run"), *data])
+    return module_path
 
 
 def test_a_run_leaves_everything_in_its_folder(folder):
@@ -109,6 +109,22 @@ def test_wandb_ran_offline_under_the_id_that_the_run_keeps(folder):
     }
 
 
+def test_a_run_is_compared_with_another_in_its_report_and_in_wandb(folder, tmp_path):
+    shutil.copytree(folder / "run", tmp_path / "run", ignore=shutil.ignore_patterns("wandb"))
+    own = Predictions.read(folder / "run" / "predictions.parquet")
+    Predictions(own.images, own.names, own.scores[::-1], own.targets).write(tmp_path / "worse.parquet")
+    again = ["--run.dir", str(tmp_path / "run"), "--run.resume", "auto"]
+    train.main([*again, "--evaluation.against", f"[{tmp_path / 'worse.parquet'}]", "--evaluation.image_sheet", "false"])
+    found = json.loads((tmp_path / "run" / "comparison.json").read_text())
+    assert found["b"] == str(tmp_path / "worse.parquet") and found["images"] == len(own)
+    assert found["settings"]["thresholds"] == 0.5 and found["resamples"] == 2000
+    assert 'id="increments"' in (tmp_path / "run" / "report.html").read_text()
+    sent = {path.name.rsplit("_", 2)[0] for path in (tmp_path / "run" / "wandb").rglob("media/*/*/*")}
+    assert {"increments", "per_label"} <= sent
+    (table,) = (tmp_path / "run" / "wandb").rglob("increments_*.table.json")
+    assert len(json.loads(table.read_text())["data"]) == 26 * 3
+
+
 def test_evaluating_the_test_split_again_gives_the_same_metrics(folder):
     before = json.loads((folder / "run" / "test_metrics.json").read_text())
     evaluate.main(["--run", str(folder / "run"), "--out", str(folder / "again.json")])
@@ -177,6 +193,7 @@ def test_resuming_with_other_settings_names_them(folder, capsys):
         (["--sampler.name", "cycl"], "did you mean 'cycle'?"),
         (["--model.experts", "1"], "loss.diversity"),
         (["--model.weights", "no/such/file.pt"], "no file no/such/file.pt"),
+        (["--evaluation.against", "[no/such/run]"], "there is no run or predictions file no/such/run"),
     ],
 )
 def test_bad_input_is_one_line_that_says_what_was_expected(folder, tmp_path, capsys, arguments, message):

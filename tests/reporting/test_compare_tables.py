@@ -3,7 +3,7 @@ import pandas as pd
 
 from mlgcn.predictions import Predictions
 from mlgcn.reporting.compare import compare
-from mlgcn.reporting.compare_tables import comparison_rows
+from mlgcn.reporting.compare_tables import comparison_rows, comparison_sentences
 from mlgcn.reporting.tables import as_text
 
 
@@ -35,5 +35,8 @@ def test_the_table_shows_labels_by_p_and_at_most_10_of_a_metric(tmp_path):
         assert ("Of each metric 3 more labels" in text) is not everything
     assert lines[-1] == ["label-12", "AUC", *["–"] * 6]
     plain = " ".join(text.split())
+    told = comparison_sentences(result)
+    assert told[0] == f"A: {files[0]}, B: {files[1]}." and told[1].startswith("mAUC is higher for A than for B, by")
+    assert told[2:] == ["The smallest Holm p of a label cannot fall below 0.260: that needs more resamples."]
     assert "AUC undefined in some of the 99 resamples, which are left out: label-12 (99)" in plain
     assert "The smallest Holm p of a label cannot fall below 0.260: that needs more resamples." in plain  # 13 * 2 / 100

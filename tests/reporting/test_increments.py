@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from mlgcn.reporting.figures import GROUP_COLOURS, save_figure
-from mlgcn.reporting.increments import increments_figure
+from mlgcn.reporting.increments import increments_figure, increments_frame
 
 
 def comparison(labels=4, metrics=("AP", "AUC"), other="B"):
@@ -50,6 +50,19 @@ def test_several_comparisons_stand_below_one_another_with_the_names_of_their_sid
     axes = increments_figure({"comparisons": [comparison(), comparison(other="$C$")]}).axes
     assert len(axes) == 4
     assert [axes[0].get_ylabel(), axes[2].get_ylabel()] == ["A: A    B: B", r"A: A    B: \$C\$"]
+
+
+def test_the_table_has_every_label_and_metric_of_every_comparison_from_head_to_tail():
+    results = [comparison(), comparison(other="C")]
+    frame = increments_frame({"comparisons": results})
+    assert frame.against.tolist() == ["B"] * 8 + ["C"] * 8 and frame.metric.tolist() == ["AP", "AUC"] * 8
+    assert (frame.positives[:8].diff().dropna() <= 0).all() and frame.positives[:8].nunique() == 4
+    for row in frame[:8].to_dict("records"):
+        entry, about = results[0]["per_label"][row["label"]][row["metric"]], results[0]["settings"]["labels"]
+        assert (row["group"], row["positives"]) == (about[row["label"]]["group"], about[row["label"]]["positives"])
+        for key, value in entry.items():
+            assert np.isnan(row[key]) if value is None else row[key] == value
+    assert increments_frame(results[0]).equals(frame[:8])
 
 
 @pytest.mark.parametrize("labels", [1, 2, 70])

@@ -1,4 +1,5 @@
 import base64
+import contextlib
 import json
 import re
 from html.parser import HTMLParser
@@ -13,6 +14,7 @@ from mlgcn.losses import BCELoss, LargeLossReconsideration, MultiExpertLoss, los
 from mlgcn.metrics import multilabel_report
 from mlgcn.predictions import Predictions
 from mlgcn.reporting import write_page
+from mlgcn.reporting.compare import compare
 from mlgcn.reporting.page_figures import SECTIONS, page_figures
 from mlgcn.run_directory import EvaluationFiles, RunDirectory
 
@@ -80,6 +82,16 @@ def made_run(folder):
     log = {"epoch": [0, 0], "step": [5, 10], "train/loss": [1.0, 0.5], "val/mAP": [np.nan, 0.3]}
     pd.DataFrame(log).to_csv(run.metrics, index=False)
     return run
+
+
+def compared(folder, predictions):
+    """The comparison of predictions with others whose labels and images stand in reverse."""
+    predictions.write(folder / "ours.parquet")
+    images, names = predictions.images[::-1], predictions.names[::-1]
+    other = 1 - predictions.scores[::-1, ::-1], predictions.targets[::-1, ::-1]
+    Predictions(images, names, *other).write(folder / "theirs.parquet")
+    with contextlib.chdir(folder):
+        return compare(["ours.parquet", "theirs.parquet"], resamples=20)
 
 
 @pytest.fixture
@@ -170,14 +182,15 @@ def test_what_an_unfinished_run_lacks_is_left_out(evaluation, run):
     assert {path.stem for path in evaluation.figures.iterdir()} == set(PLAIN)
 
 
-def test_the_sections_hold_all_figures_that_there_are_with_remarks_behind_their_captions(run, evaluated):
+def test_the_sections_hold_all_figures_that_there_are_with_remarks_behind_their_captions(run, evaluated, tmp_path):
     predictions, report = evaluated(70, images=60, resamples=5)
     save_graph(run.label_graph, cooccurrence(np.nan_to_num(predictions.targets), predictions.names))
     gradients = loss_gradients(MultiExpertLoss(LargeLossReconsideration(BCELoss())), {predictions.names[0]: 0}, 70)
     run.loss_gradients.write_text(json.dumps({"loss": "bce", "groups": {"head": predictions.names[0]}, **gradients}))
     paths = [f"phantom:0:{row}" if row % 2 else "gone.png" for row in range(60)]
     table = LabelTable(predictions.targets, predictions.names, image_id=predictions.images.image_id, path=paths)
-    figures, remarks = page_figures(report, predictions, run, table=table)
+    found = compared(tmp_path, predictions)
+    figures, remarks = page_figures(report, predictions, run, table=table, comparison=found)
     assert set(figures) == {name for title, names in SECTIONS.items() if title != "Model" for name in names}
     for name, said in {
         "frequency": "is the 95% interval of the AP (5 resamples of 60 images)",
@@ -185,9 +198,20 @@ def test_the_sections_hold_all_figures_that_there_are_with_remarks_behind_their_
         "confusion": "The 30 most frequent labels are drawn.",
         "risk_coverage": "The areas under the curves: disagreement ",
         "cases": " of them could not be read.",
+        "increments": "A: ours.parquet, B: theirs.parquet. mAP: these images show no difference between A and B (95 %",
         "loss_gradients": "Drawn without large-loss reconsideration",
     }.items():
         assert said in remarks[name]
+
+
+def test_the_page_shows_a_comparison_as_long_as_there_is_one(evaluation, tmp_path):
+    evaluation.comparison.write_text(json.dumps(compared(tmp_path, Predictions.read(evaluation.predictions))))
+    page = Page(write_page(evaluation).read_text())
+    assert "increments" in [figure["id"] for figure in page.attributes("figure")]
+    assert "right of 0 this model (A) is better" in page.text and "A: ours.parquet, B: theirs.parquet." in page.text
+    evaluation.comparison.unlink()
+    assert "increments" not in write_page(evaluation).read_text()
+    assert not (evaluation.figures / "increments.png").exists()
 
 
 def test_without_a_table_or_with_nothing_to_read_there_is_no_image_sheet(evaluated):
