@@ -18,7 +18,6 @@ from mlgcn.commands.scorers import (
     add_ensemble_options,
     check_new,
     choose_on_validation,
-    ensemble_line,
     load_scorer,
     with_unseen,
 )
@@ -30,7 +29,7 @@ from mlgcn.prediction import Ensemble, Predictor, Scorer, with_experts
 from mlgcn.predictions import ID_COLUMNS, Predictions
 from mlgcn.reporting.evaluation import CLUSTERS, evaluation_report
 from mlgcn.reporting.grouping import RULES, group_by
-from mlgcn.reporting.tables import summary_table
+from mlgcn.reporting.tables import ensemble_line, summary_table
 from mlgcn.run_directory import EvaluationFiles, RunDirectory
 
 SCORING = ("tta", "tta_merge", "merge_views", "normal_gating")
@@ -109,7 +108,7 @@ def _choose(
     check_new(ensemble, table, config.data.leaks)
     reading = config.data.batch_size, config.data.num_workers, config.data.unreadable == "skip"
     choose_on_validation(ensemble, options, reading, validation, options.threshold is None, config.data.leaks)
-    say(ensemble_line(ensemble))
+    say(ensemble_line(ensemble.to_dict()))
 
 
 def _parser() -> ArgumentParser:

@@ -13,6 +13,7 @@ from mlgcn.labels import LabelTable
 from mlgcn.prediction import Ensemble, Predictor, Scorer, with_labels
 from mlgcn.prediction.merging import MERGES
 from mlgcn.prediction.zero_shot import read_texts
+from mlgcn.reporting.tables import ensemble_line
 
 FITTED = "fitted"
 
@@ -60,7 +61,7 @@ def make_ready(scorer: Scorer, options: Namespace, batch_size: int, num_workers:
     if isinstance(scorer, Ensemble):
         skip_unreadable = config_from_dict(scorer.description.config).data.unreadable == "skip"
         choose_on_validation(scorer, options, (batch_size, num_workers, skip_unreadable), leaks=leaks)
-        say(ensemble_line(scorer))
+        say(ensemble_line(scorer.to_dict()))
 
 
 def check_new(scorer: Scorer, table: LabelTable, leaks: str) -> None:
@@ -110,13 +111,6 @@ def choose_on_validation(
 def not_recorded(ensemble: Ensemble) -> list[str]:
     """The members of which it is not known what they were trained on."""
     return [name for name in ensemble.members if name not in ensemble.recorded]
-
-
-def ensemble_line(ensemble: Ensemble) -> str:
-    """The members and their weights in a sentence."""
-    shares = [f"{run} {weight:.3f}" for run, weight in zip(ensemble.members, ensemble.weights, strict=True)]
-    how = {"mean": "mean", "geometric": "geometric mean", "logits": "mean of the logits"}[ensemble.merge]
-    return f"ensemble, {how} with the weights {', '.join(shares)}"
 
 
 def _weights(given: list[str] | None) -> list[float] | None:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from mlgcn.metrics.bootstrap import check_seeds, check_settings, draw
 from mlgcn.metrics.groups import check_names, group_columns
 from mlgcn.metrics.intervals import Place, Reader, nest
+from mlgcn.metrics.means import or_none
 from mlgcn.metrics.resampling import Resampling
 from mlgcn.metrics.thresholded import UNDEFINED_THRESHOLD
 from mlgcn.metrics.weighted import make_models
@@ -72,7 +73,7 @@ def paired_differences(
     undefined = np.isnan(drawn.samples).sum(axis=0)
     entries = {
         place: {
-            **{key: _plain(value[k]) for key, value in values.items()},
+            **{key: or_none(value[k]) for key, value in values.items()},
             "p_holm": None,
             "undefined_resamples": int(undefined[k]),
         }
@@ -108,7 +109,7 @@ def correct_together(comparisons: Sequence[Mapping[str, Any]]) -> None:
     for members in families.values():
         p = [np.nan if entry["p"] is None else entry["p"] for entry in members]
         for entry, corrected in zip(members, holm(p), strict=True):
-            entry["p_holm"] = _plain(corrected)
+            entry["p_holm"] = or_none(corrected)
 
 
 def entries_of(comparison: Mapping[str, Any]) -> Iterator[tuple[Place, dict[str, Any]]]:
@@ -146,7 +147,3 @@ def holm(p: ArrayLike) -> np.ndarray:
     steps = values[order] * np.arange(len(order), 0, -1)
     corrected[order] = np.minimum(1, np.maximum.accumulate(steps))
     return corrected
-
-
-def _plain(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

@@ -12,3 +12,8 @@ def mean_defined(values: np.ndarray, axis: int = 0) -> np.ndarray:
 def nan_for_0(counts: np.ndarray) -> np.ndarray:
     """Counts to divide by: NaN where there is nothing."""
     return np.where(counts > 0, counts, np.nan)
+
+
+def or_none(value: float | np.ndarray) -> float | None:
+    """A number as JSON has it: None where it is undefined."""
+    return None if np.isnan(value) else float(value)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from mlgcn.metrics.calibration import squared_errors
 from mlgcn.metrics.groups import check_names, group_columns
-from mlgcn.metrics.means import mean_defined, nan_for_0
+from mlgcn.metrics.means import mean_defined, nan_for_0, or_none
 from mlgcn.metrics.ranking import check_scores
 
 POINTS = 50
@@ -80,7 +80,7 @@ def selective_report(
     curves = {kind: risk_coverage(scores, targets, of) for kind, of in kinds.items()}
 
     def means(held: Sequence[int]) -> dict[str, float | None]:
-        return {kind: _plain(float(mean_defined(area[list(held)]))) for kind, area in areas.items()}
+        return {kind: or_none(mean_defined(area[list(held)])) for kind, area in areas.items()}
 
     return {
         "risk": "squared error",
@@ -89,7 +89,7 @@ def selective_report(
         "groups": {group: means(held) for group, held in columns.items()},
         "per_label": {name: means([column]) for column, name in enumerate(names)},
         "coverage": curves["random"][0].tolist(),
-        "curves": {kind: list(map(_plain, mean_defined(risk, axis=1))) for kind, (_, risk) in curves.items()},
+        "curves": {kind: list(map(or_none, mean_defined(risk, axis=1))) for kind, (_, risk) in curves.items()},
     }
 
 
@@ -117,7 +117,3 @@ def _running_risk(scores: ArrayLike, targets: ArrayLike, uncertainty: ArrayLike)
     means = (sums / np.maximum(sizes, 1))[tied]
     running = np.cumsum(means, axis=0) / np.arange(1, len(means) + 1)[:, None]
     return running, (~np.isnan(targets)).sum(axis=0)
-
-
-def _plain(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from mlgcn.labels import VIEWS
 from mlgcn.metrics.calibration import Reliability, brier_score, reliability_curves
 from mlgcn.metrics.groups import check_column, check_names, group_columns
+from mlgcn.metrics.means import or_none
 from mlgcn.metrics.multilabel import micro_scores, multilabel_scores, top_k_scores
 from mlgcn.metrics.ranking import check_probabilities, check_scores, rank_positives
 from mlgcn.metrics.thresholded import UNDEFINED_THRESHOLD, check_thresholds, count_decisions
@@ -106,11 +107,11 @@ def _per_label(
     }
     return {
         name: {
-            "AP": _defined(rank.average_precision()),
-            "AUC": _defined(rank.roc_auc()),
-            **{metric: _defined(values[column]) for metric, values in decided.items()},
-            "precision_at_recall": _defined(rank.precision_at_recall(OPERATING_POINT)),
-            "recall_at_precision": _defined(rank.recall_at_precision(OPERATING_POINT)),
+            "AP": or_none(rank.average_precision()),
+            "AUC": or_none(rank.roc_auc()),
+            **{metric: or_none(values[column]) for metric, values in decided.items()},
+            "precision_at_recall": or_none(rank.precision_at_recall(OPERATING_POINT)),
+            "recall_at_precision": or_none(rank.recall_at_precision(OPERATING_POINT)),
             "positives": len(rank.scores),
             "known": int(counts.known[column]),
             "prevalence": len(rank.scores) / int(counts.known[column]) if counts.known[column] else None,
@@ -171,8 +172,8 @@ def _curves(names: Sequence[str], reliability: Reliability) -> dict[str, dict[st
     predicted, observed, images = reliability.predicted, reliability.observed, reliability.images.astype(np.int64)
     return {
         name: {
-            "predicted": [_defined(value) for value in predicted[column]],
-            "observed": [_defined(value) for value in observed[column]],
+            "predicted": [or_none(value) for value in predicted[column]],
+            "observed": [or_none(value) for value in observed[column]],
             "images": images[column].tolist(),
         }
         for column, name in enumerate(names)
@@ -197,8 +198,4 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 
 def _plain(values: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: _defined(value) for name, value in values.items()}
-
-
-def _defined(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+    return {name: or_none(value) for name, value in values.items()}

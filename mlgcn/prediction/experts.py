@@ -21,7 +21,7 @@ from mlgcn.prediction.tta import augmented_scores
 MOST_EXHAUSTIVE = 8
 
 
-class Kept(NamedTuple):
+class ExpertSubset(NamedTuple):
     """Some experts of a model, numbered from 1, and what the model with them alone is like.
 
     Attributes:
@@ -61,7 +61,7 @@ def choose_experts(
     batch_size: int = 32,
     num_workers: int = 0,
     skip_unreadable: bool = False,
-) -> list[Kept]:
+) -> list[ExpertSubset]:
     """All experts, then for each size, from large to small, those whose network has the highest mAP on validation.
 
     Up to 8 experts all subsets of that size are compared; of more, one after the other is left out whose absence costs
@@ -85,8 +85,8 @@ def choose_experts(
     return [kept for kept in best if len(kept.experts) in (there, *sizes)]
 
 
-def _best_of_each_size(measured: Sequence[Kept]) -> list[Kept]:
-    best: dict[int, Kept] = {}
+def _best_of_each_size(measured: Sequence[ExpertSubset]) -> list[ExpertSubset]:
+    best: dict[int, ExpertSubset] = {}
     for kept in measured:  # by their numbers, so that the first of equals stays
         size = len(kept.experts)
         if size not in best or kept.mAP > best[size].mAP:
@@ -101,7 +101,7 @@ def _measured(
     batch_size: int,
     num_workers: int,
     skip_unreadable: bool,
-) -> list[Kept]:
+) -> list[ExpertSubset]:
     """The mAP of the network of each subset, all of them in one pass over the images."""
     predictor.description.expect_labels(table.names)
     table = table.reordered(predictor.names)
@@ -116,7 +116,7 @@ def _measured(
         precision = float(mean_defined(average_precision(predictions.scores, predictions.targets)))
         if np.isnan(precision):
             raise ValueError("no label has a positive validation image, so that no experts have an mAP")
-        measured.append(Kept(subset, precision, sum(weight.numel() for weight in network.parameters())))
+        measured.append(ExpertSubset(subset, precision, sum(weight.numel() for weight in network.parameters())))
     return measured
 
 

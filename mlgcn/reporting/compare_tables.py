@@ -9,10 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from mlgcn.metrics.compare import entries_of
-from mlgcn.reporting.tables import MISSING, number
+from mlgcn.reporting.tables import DRAWN, MISSING, number
 
 LABELS = 10
-CLUSTERS = {"patient": "patients", "study": "studies", "image": "images"}
 Row = tuple[str, str, Mapping[str, Any]]  # what, metric, entry
 
 
@@ -124,7 +123,7 @@ def _undefined_lines(comparison: Mapping[str, Any]) -> list[str]:
 def _how_lines(comparison: Mapping[str, Any]) -> list[str]:
     """What was drawn, grouped, decided and corrected, and whether the resamples are too few for the labels."""
     settings = comparison["settings"]
-    drawn = f"{comparison['resamples']:,} resamples of {settings['clusters']:,} {CLUSTERS[comparison['cluster']]}"
+    drawn = f"{comparison['resamples']:,} resamples of {settings['clusters']:,} {DRAWN[comparison['cluster']]}"
     drawn += ", BCa intervals" if settings["method"] == "bca" else ""
     thresholds = (
         "those of each run" if settings["thresholds"] == "own" else f"{settings['thresholds']:g} for every label"

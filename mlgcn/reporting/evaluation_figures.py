@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
 from mlgcn.metrics import Reliability
+from mlgcn.metrics.means import or_none
 from mlgcn.reporting.figures import (
     DASHES,
     GROUP_COLOURS,
@@ -56,7 +57,7 @@ def reliability_figure(report: dict[str, Any]) -> Figure:
             marker=GROUP_MARKERS.get(group, "D"), markersize=4.5,
         )  # fmt: skip
         many = f"{len(members)} label" + ("s" if len(members) > 1 else "")
-        curve.set_title(f"{group}, {many}: ECE {number(_error(pooled))}", color=INK)
+        curve.set_title(f"{group}, {many}: ECE {number(or_none(pooled.error()[0]))}", color=INK)
         edges = np.linspace(0, 1, pooled.images.shape[1] + 1)
         bars.bar(edges[:-1], pooled.images[0], width=np.diff(edges), align="edge", color=colour, edgecolor="white")
         bars.set_xlabel("score")
@@ -187,11 +188,6 @@ def _pooled(curves: Sequence[Mapping[str, Any]]) -> Reliability:
         np.array([curve[key] for curve in curves], dtype=float) for key in ("images", "predicted", "observed")
     )
     return Reliability(images, np.nan_to_num(predicted) * images, np.nan_to_num(observed) * images).pooled()
-
-
-def _error(curve: Reliability) -> float | None:
-    error = float(curve.error()[0])
-    return None if np.isnan(error) else error
 
 
 def _gain(areas: Mapping[str, float | None], kind: str) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from mlgcn.metrics import report_intervals
 from mlgcn.metrics.compare import correct_together, paired_differences
-from mlgcn.metrics.means import mean_defined
+from mlgcn.metrics.means import mean_defined, or_none
 from mlgcn.reporting.compare import CLUSTERS
 from mlgcn.reporting.paired import Paired, Side, pair
 from mlgcn.run_directory import RunDirectory
@@ -142,5 +142,4 @@ def _differences(
 
 def _mean(values: Sequence[float | None]) -> float | None:
     """Over the defined ones, None without any."""
-    mean = float(mean_defined(np.array(values, dtype=np.float64)))
-    return None if np.isnan(mean) else mean
+    return or_none(mean_defined(np.array(values, dtype=np.float64)))

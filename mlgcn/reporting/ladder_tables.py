@@ -10,10 +10,9 @@ from rich.text import Text
 
 from mlgcn.reporting.compare_tables import signed
 from mlgcn.reporting.ladder import SHOWN
-from mlgcn.reporting.tables import MISSING, number
+from mlgcn.reporting.tables import DRAWN, MISSING, number
 
 COST = {"parameters": ("M parameters", 1e6, 1), "flops": ("GFLOPs", 1e9, 2), "images_per_second": ("images/s", 1, 1)}
-CLUSTERS = {"patient": "patients", "study": "studies", "image": "images"}
 
 
 def ladder_frame(report: Mapping[str, Any]) -> pd.DataFrame:
@@ -99,7 +98,7 @@ def ladder_lines(report: Mapping[str, Any]) -> list[str]:
     lines = [
         f"{report['images']:,} test images of {report['patients']:,} patients, the same for every run. Metrics are "
         "means over the seeds, of which the lowest and the highest mAP stand in the table; intervals are over "
-        f"{CLUSTERS[report['cluster']]} ({report['resamples']:,} resamples), each with the mean over the seeds.",
+        f"{DRAWN[report['cluster']]} ({report['resamples']:,} resamples), each with the mean over the seeds.",
         f"Groups {report['rule']}.",
         "A difference stands with its interval and its Holm p, corrected over the differences of its column.",
     ]

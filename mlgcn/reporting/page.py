@@ -9,7 +9,7 @@ from mlgcn.labels import LabelTable
 from mlgcn.predictions import Predictions
 from mlgcn.reporting.figures import GROUP_COLOURS, save_figures
 from mlgcn.reporting.page_figures import SECTIONS, page_figures
-from mlgcn.reporting.tables import by_frequency, summary_rows, undefined_lines
+from mlgcn.reporting.tables import by_frequency, detail_lines, ensemble_line, summary_rows, undefined_lines
 from mlgcn.reporting.templates import page_template
 from mlgcn.run_directory import EvaluationFiles, RunDirectory
 
@@ -42,6 +42,7 @@ def write_page(files: EvaluationFiles, run: RunDirectory | None = None, table: L
         labels=[{"name": name, **report["per_label"][name]} for name in by_frequency(report)],
         always_positive=_always_positive_f1(report),
         train_positives=train_positives,
+        details=[*_made_of(report), *detail_lines(report)],
         notes=_notes(report, splits, train_positives),
         sections={title: _section(names, images, remarks) for title, names in SECTIONS.items()},
         splits=splits,
@@ -64,6 +65,11 @@ def _section(names: dict[str, str], images: dict[str, Path], remarks: dict[str, 
         for name, caption in names.items()
         if name in images
     ]
+
+
+def _made_of(report: dict[str, Any]) -> list[str]:
+    """What was evaluated, where it is not a single run."""
+    return [f"Evaluated: {ensemble_line(report['ensemble'])}."] if "ensemble" in report else []
 
 
 def _notes(report: dict[str, Any], splits: dict[str, Any] | None, train_positives: dict[str, int] | None) -> list[str]:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 MISSING = "–"
 MOST_VALUES = 10
+DRAWN = {"patient": "patients", "study": "studies", "image": "images"}  # by what a resample draws together
 MEANS = ("mAP", "no_skill_mAP", "mAUC", "mF1", "mBACC")
 
 
@@ -17,12 +18,13 @@ def summary_table(report: dict[str, Any], per_label: bool = True) -> Group:
     """Groups and overall, the rule, what is undefined or chance, and (unless per_label is False) every label."""
     parts: list[RenderableType] = [group_table(report), Text(f"Groups {report['rule']}.")]
     parts += [Text(line, style="yellow") for line in undefined_lines(report)]
-    parts += [Text(line) for line in _lines(report)]
+    parts += [Text(line) for line in detail_lines(report)]
     parts += [Text(), label_table(report)] if per_label else []
     return Group(*parts)
 
 
-def _lines(report: dict[str, Any]) -> list[str]:
+def detail_lines(report: dict[str, Any]) -> list[str]:
+    """Sentences on unseen labels and chance, intervals, views and further columns, where there are any."""
     return [*chance_lines(report), *interval_lines(report), *view_lines(report), *column_lines(report)]
 
 
@@ -124,9 +126,15 @@ def interval_lines(report: dict[str, Any]) -> list[str]:
 
 def resampled(settings: dict[str, Any]) -> str:
     """How often what was drawn for intervals, in words."""
-    drawn = {"patient": "patients", "study": "studies", "image": "images"}[settings["cluster"]]
-    how = f"{settings['resamples']:,} resamples of {settings['clusters']:,} {drawn}"
+    how = f"{settings['resamples']:,} resamples of {settings['clusters']:,} {DRAWN[settings['cluster']]}"
     return how + (", BCa" if settings["method"] == "bca" else "")
+
+
+def ensemble_line(ensemble: dict[str, Any]) -> str:
+    """The members of an ensemble, as the report has it, and their weights in a sentence."""
+    shares = [f"{run} {weight:.3f}" for run, weight in zip(ensemble["members"], ensemble["weights"], strict=True)]
+    how = {"mean": "mean", "geometric": "geometric mean", "logits": "mean of the logits"}[ensemble["merge"]]
+    return f"ensemble, {how} with the weights {', '.join(shares)}"
 
 
 def view_lines(report: dict[str, Any]) -> list[str]:

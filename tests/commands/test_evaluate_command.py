@@ -102,7 +102,9 @@ def test_an_ensemble_is_chosen_on_validation_and_stored_as_a_side_to_compare(alo
     np.testing.assert_allclose([report["per_label"][name]["threshold"] for name in NAMES], thresholds, rtol=1e-6)
     assert "run" not in report and report["split"] == "test" and report["images"] == 8
     shown = capsys.readouterr().out
-    assert "chosen on 10 validation images" in shown and f"one {weights[0]:.3f}, two {weights[1]:.3f}" in shown
+    members = f"ensemble, mean with the weights one {weights[0]:.3f}, two {weights[1]:.3f}"
+    assert "chosen on 10 validation images" in shown and members in " ".join(shown.split())
+    assert f"Evaluated: {members}." in Path("both/report.html").read_text()
     cli.main(["compare", "both", "both/predictions.parquet", "--resamples", "20", "--method", "bca", "--out", "c.json"])
     compared = json.loads(Path("c.json").read_text())
     assert compared["mAP"]["delta"] == 0 and compared["settings"]["method"] == "bca"

@@ -16,6 +16,7 @@ from mlgcn.predictions import Predictions
 from mlgcn.reporting import write_page
 from mlgcn.reporting.compare import compare
 from mlgcn.reporting.page_figures import SECTIONS, page_figures
+from mlgcn.reporting.tables import detail_lines
 from mlgcn.run_directory import EvaluationFiles, RunDirectory
 
 HOSTILE = '<script>alert("x")</script>&\'"'
@@ -212,6 +213,20 @@ def test_the_page_shows_a_comparison_as_long_as_there_is_one(evaluation, tmp_pat
     evaluation.comparison.unlink()
     assert "increments" not in write_page(evaluation).read_text()
     assert not (evaluation.figures / "increments.png").exists()
+
+
+def test_the_page_tells_intervals_views_and_columns_as_the_terminal_does(evaluated, tmp_path):
+    predictions, report = evaluated(3, images=60, resamples=5)
+    files = EvaluationFiles(tmp_path, tmp_path / "metrics.json")
+    predictions.write(files.predictions)
+    report |= multilabel_report(
+        predictions.scores, predictions.targets, predictions.names, {"head": predictions.names}, "all",
+        views=predictions.images.view, columns={"site": ["north", "<south>"] * 30},
+    )  # fmt: skip
+    files.metrics.write_text(json.dumps(report | {"split": "test"}))
+    text, lines = Page(write_page(files).read_text()).text, detail_lines(report)
+    assert [line.split("(")[0] for line in lines] == ["95% intervals ", "By view ", "By site "]
+    assert all(line in text for line in lines)
 
 
 def test_without_a_table_or_with_nothing_to_read_there_is_no_image_sheet(evaluated):
