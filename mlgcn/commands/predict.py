@@ -53,6 +53,8 @@ def _parser() -> ArgumentParser:
                         help="of pseudo-labels: fill in p only where p or 1 - p is at least this")  # fmt: skip
     parser.add_argument("--data.unreadable", choices=["error", "skip"], default="error",
                         help="of pseudo-labels: what unreadable images do")  # fmt: skip
+    parser.add_argument("--data.leaks", choices=["error", "warn"], default="error",
+                        help="of several runs: what validation images that one was trained on do")  # fmt: skip
     return parser
 
 
@@ -77,7 +79,7 @@ def _check(options: Namespace) -> None:
 
 def _scorer(options: Namespace) -> Scorer:
     scorer = load_scorer(options.run, options)
-    make_ready(scorer, options, options.batch_size, options.num_workers)
+    make_ready(scorer, options, options.batch_size, options.num_workers, options.data.leaks)
     return scorer
 
 

@@ -239,6 +239,18 @@ def test_files_are_scored_by_an_ensemble(models, capsys):
     assert "mean of the logits with the weights one 0.500, two 0.500" in capsys.readouterr().out
 
 
+def test_weights_are_fitted_on_patients_that_one_was_trained_on_only_where_that_is_said(capsys):
+    shutil.copytree("two", "leaky")
+    rows = pd.read_csv("leaky/split.csv", dtype=str)
+    rows.loc[rows.image_id == "0", "patient_id"] = "p6"  # of a validation image
+    rows.to_csv("leaky/split.csv", index=False)
+    arguments = ["predict", "--run", "one", "leaky", "--weights", "fitted", "--out", "leaky.csv", "data/0.png"]
+    assert "--data.leaks warn goes on" in refused(cli.main, arguments, capsys)
+    cli.main([*arguments, "--data.leaks", "warn"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "leaky was trained on 1 patients" in shown and len(pd.read_csv("leaky.csv")) == 1
+
+
 def test_pruning_keeps_the_better_expert_and_its_thresholds(models, capsys):
     cli.main(["prune", "one", "--keep", "1", "--out", "pruned.ckpt"])
     shown = capsys.readouterr().out
