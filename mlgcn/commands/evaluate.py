@@ -129,7 +129,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--cluster", choices=CLUSTERS, default=None, help="what a resample draws together: patient (default)"
     )
-    parser.add_argument("--method", choices=list(METHODS), default="percentile", help="of the intervals")
+    parser.add_argument("--method", choices=list(METHODS), default="shifted", help="of the intervals")
     parser.add_argument("--seed", type=NonNegativeInt, default=0, help="of the resamples")
     parser.add_argument("--against", type=str, default=None, nargs="*",
                         help="runs or predictions files of the same images: what the model gains over them; by default "

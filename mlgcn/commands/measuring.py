@@ -72,7 +72,6 @@ def _compare(
     against: Sequence[str],
     scorer: Scorer,
     seed: int = 0,
-    method: str = "percentile",
     **measuring: Any,
 ) -> None:
     """Writes and says what the predictions just written gain over others'; where there are none, nothing is kept."""
@@ -82,7 +81,7 @@ def _compare(
     settings = scorer.settings
     # Holm's correction is for the number of sides too: with fewer resamples no label could be told apart.
     resamples = settings.bootstrap or RESAMPLES * len(against)
-    result = compare([str(files.folder), *against], settings.cluster, resamples, seed, method=method)
+    result = compare([str(files.folder), *against], settings.cluster, resamples, seed)
     files.comparison.write_text(json.dumps(result, indent=2, allow_nan=False))
     say(comparison_rows(result))
 

@@ -23,7 +23,7 @@ from mlgcn.metrics.weighted import WeightedModel, check_metrics, make_models
 from mlgcn.suggestions import check_known
 
 Metric = Callable[[np.ndarray, np.ndarray], Any]
-METHODS = ("percentile", "bca")
+METHODS = ("percentile", "shifted", "bca")
 # The functions whose resamples need no repeated rows.
 NAMED: dict[Any, str] = {
     average_precision: "AP",
@@ -69,10 +69,17 @@ class Drawn:
     samples: np.ndarray
     left_out: np.ndarray | None
 
-    def interval(self, level: float, method: str) -> tuple[np.ndarray, np.ndarray]:
-        """Both ends [K]: quantiles of the defined resamples, for BCa corrected for bias and skewness.
+    def interval(self, level: float, method: str, share: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Both ends [K]: quantiles of the defined resamples, shifted by twice their bias, or for BCa at other shares.
 
-        Source: Efron 1987, "Better bootstrap confidence intervals".
+        What a mean over labels gains in a resample, whose images repeat, all labels gain together, while their noise
+        cancels: of a mean average precision the bias can be as large as the spread. A resample adds to the estimate
+        what the estimate has itself over the truth, so that the interval has to move by both.
+
+        Args:
+            share: whether the values lie between 0 and 1, so that the ends do too.
+        Source: Efron 1987, "Better bootstrap confidence intervals", for BCa; with normal resamples of one width the
+        shift is its correction of bias, without its need of resamples far out in the tail.
         """
         ends = np.full((2, len(self.estimate)), np.nan)
         for k, estimate in enumerate(self.estimate):
@@ -82,7 +89,10 @@ class Drawn:
                 if self.left_out is not None and method == "bca":
                     shares = _corrected(shares, values, estimate, self.left_out[:, k])
                 ends[:, k] = np.quantile(values, shares)
-        return ends[0], ends[1]
+                if method == "shifted":
+                    ends[:, k] -= 2 * (values.mean() - estimate)
+        low, high = np.clip(ends, 0, 1) if share else ends
+        return low, high
 
 
 def bootstrap(
@@ -107,7 +117,8 @@ def bootstrap(
         scores: [N, C], or [S, N, C] of several seeds of one model: the metric is averaged inside each resample.
         targets: [N, C] of 0, 1 or NaN.
         clusters: [N], which images are drawn together: of one patient or study. Without, each on its own.
-        method: percentile, or bca (bias-corrected and accelerated).
+        method: percentile; shifted, the same without the bias of the resamples, for means of AP above all; or bca
+            (bias-corrected and accelerated).
         thresholds: of the named metrics that decide: [C] or one for all; of several seeds also [S, C].
     Raises: ValueError on wrong scores, targets, thresholds, clusters, unknown names, fewer than two clusters.
     """
@@ -115,7 +126,8 @@ def bootstrap(
     seeds, targets = check_seeds(scores, targets)
     resampling = Resampling([*seeds, targets], clusters)
     shape: tuple[int, ...]
-    if isinstance(metric, str) or metric in NAMED:
+    named = isinstance(metric, str) or metric in NAMED
+    if named:
         name = metric if isinstance(metric, str) else NAMED[metric]
         check_metrics([name])
         models = make_models(seeds, targets, thresholds, resampling.order)
@@ -125,7 +137,7 @@ def bootstrap(
         ordered, truth = [part[resampling.order] for part in seeds], targets[resampling.order]
         shape = np.shape(metric(ordered[0], truth))
         drawn = draw(resampling, lambda weights: _called(metric, ordered, truth, weights), resamples, seed, method)
-    low, high = drawn.interval(level, method)
+    low, high = drawn.interval(level, method, share=named)
     return Bootstrap(
         estimate=drawn.estimate.reshape(shape)[()],
         low=low.reshape(shape)[()],

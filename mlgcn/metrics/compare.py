@@ -34,11 +34,10 @@ def paired_differences(
     """What model a has more than model b, by metric, for groups and labels too, with both in the same resamples.
 
     Each entry holds a, b, delta = a - b, the interval's low and high, p, p_holm and undefined_resamples; all but the
-    last are None where the metric is undefined. p is two-sided, from the share of resamples on the other side of 0:
-    min(1, 2 (min(#(d <= 0), #(d >= 0)) + 1) / (R + 1)) over the R resamples that define d; it is at least 2 / (R + 1),
-    and 1 for a model and itself. p_holm is corrected for the number of labels of one metric, and, apart from them, for
-    that of its groups (Holm 1979); an overall number is one comparison, so that its p_holm is its p. Of a model against
-    several others, correct_together corrects for them too.
+    last are None where the metric is undefined. p is two-sided, from the share of resamples on the other side of 0, see
+    two_sided_p; it is at least 2 / (R + 1), and 1 for a model and itself. p_holm is corrected for the number of labels
+    of one metric, and, apart from them, for that of its groups (Holm 1979); an overall number is one comparison, so
+    that its p_holm is its p. Of a model against several others, correct_together corrects for them too.
 
     Args:
         metrics: over the labels: mAP and so on, which come with groups and labels, microAP and so on, OP ... CF1.
@@ -124,15 +123,17 @@ def entries_of(comparison: Mapping[str, Any]) -> Iterator[tuple[Place, dict[str,
 
 
 def two_sided_p(differences: np.ndarray) -> float:
-    """min(1, 2 (min(#(d <= 0), #(d >= 0)) + 1) / (R + 1)) over the R differences that are not NaN; NaN without any.
+    """min(1, 2 (min(#(d <= 0), #(d >= 0)) + U + 1) / (R + 1)) over R differences, U of them NaN; NaN if all are.
 
+    A resample that leaves the metric undefined may speak for either side, and so counts on both: of a label with the
+    positives of one patient alone, more than a third of the resamples have none, and nothing can be told of it.
     Source: Davison and Hinkley 1997, section 4.2, for the ones.
     """
-    defined = differences[~np.isnan(differences)]
-    if not len(defined):
+    undefined = int(np.isnan(differences).sum())
+    if undefined == len(differences):
         return np.nan
-    smaller = min((defined <= 0).sum(), (defined >= 0).sum())
-    return min(1.0, 2 * (int(smaller) + 1) / (len(defined) + 1))
+    smaller = int(min((differences <= 0).sum(), (differences >= 0).sum()))
+    return min(1.0, 2 * (smaller + undefined + 1) / (len(differences) + 1))
 
 
 def holm(p: ArrayLike) -> np.ndarray:

@@ -38,8 +38,9 @@ def report_intervals(
 
     A label without a positive in a resample is left out of that resample's means. "undefined_resamples" holds, by
     label and metric, in how many resamples it was undefined, where in any; "settings" how the intervals were made.
-    The calibration error of a resample tends to be larger than that of all images, and its percentile interval lies
-    higher than it should; bca corrects for that in part.
+    The calibration error of a resample tends to be larger than that of all images, as is the AP of a label with few
+    positives, so that percentile intervals of the means lie higher than they should: shifted corrects for that, bca in
+    part.
 
     Args:
         scores: [N, C], or [S, N, C] of several seeds of one model: metrics are averaged inside each resample.
@@ -56,7 +57,7 @@ def report_intervals(
     resampling = Resampling([*seeds, targets], clusters)
     reader = Reader(make_models(seeds, targets, thresholds, resampling.order), metrics, names, columns)
     drawn = draw(resampling, reader, resamples, seed, method)
-    low, high = drawn.interval(level, method)
+    low, high = drawn.interval(level, method, share=True)
     undefined = np.isnan(drawn.samples).sum(axis=0).tolist()
     return {
         **nest({place: pair(*ends) for place, *ends in zip(reader.places, low, high, strict=True)}),

@@ -49,7 +49,7 @@ def compare(
             in the images compared. None: as that run has them, else by prevalence.
         threshold: from which score on an image counts as positive; "own": those that each run chose. None: own if every
             side has them, else 0.5.
-        method: of the intervals: percentile or bca; p is the same.
+        method: of the intervals: percentile, shifted or bca; p is the same.
     Returns: of two sides {metric: entry, "groups": {group: {metric: entry}}, "per_label": {label: {metric: entry}},
         "a", "b", "images", "patients", "cluster", "resamples", "level", "rule", "settings"}, ready for JSON; of more
         {"comparisons": [the same for each other side]}.

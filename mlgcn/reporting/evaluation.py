@@ -21,7 +21,7 @@ def evaluation_report(
     resamples: int = 0,
     cluster: str = "patient",
     seed: int = 0,
-    method: str = "percentile",
+    method: str = "shifted",
     others: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
     by: Sequence[str] = (),
 ) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def evaluation_report(
         resamples: of the bootstrap that "intervals" comes from (report_intervals); 0 leaves it out.
         cluster: what it draws: patients, studies or images.
         seed: of the draws.
-        method: of the intervals: percentile or bca.
+        method: of the intervals: percentile, shifted or bca.
         others: groups by other rules, as other_groups in multilabel_report.
         by: further columns of the predictions, for whose values "per_column" has metrics; a blank is one of them.
     Raises: ValueError on another cluster or a column that is not there; as multilabel_report and report_intervals.

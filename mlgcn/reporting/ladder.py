@@ -33,9 +33,9 @@ def ladder_report(
 ) -> dict[str, Any]:
     """Metrics of every rung over its seeds, with intervals, and its differences from the rung before and a baseline.
 
-    A metric is the mean over the seeds; its interval is over other patients (report_intervals), the metric averaged
-    over the seeds inside each resample; differences are those of paired_differences. p_holm is corrected (Holm 1979)
-    over all steps and, apart from those, over all that are compared with the baseline.
+    A metric is the mean over the seeds; its interval is over other patients (report_intervals, shifted), the metric
+    averaged over the seeds inside each resample; differences are those of paired_differences. p_holm is corrected (Holm
+    1979) over all steps and, apart from those, over all that are compared with the baseline.
 
     Args:
         rungs: by name, in order, the folders of the finished runs by seed; a rung without any has no metrics.
@@ -106,7 +106,14 @@ def _rung(
     labels = [report["per_label"] for report in reports.values()]
     thresholds = [[of[name]["threshold"] for name in paired.names] for of in labels]
     intervals = report_intervals(
-        side.scores, paired.targets, paired.names, groups, np.array(thresholds), metrics=SHOWN, **drawn
+        side.scores,
+        paired.targets,
+        paired.names,
+        groups,
+        np.array(thresholds),
+        metrics=SHOWN,
+        method="shifted",
+        **drawn,
     )
     metrics = {}
     for metric in SHOWN:

@@ -97,8 +97,9 @@ def ladder_lines(report: Mapping[str, Any]) -> list[str]:
     """What was measured on what, and in a sentence for each kind of comparison, which rungs help there."""
     lines = [
         f"{report['images']:,} test images of {report['patients']:,} patients, the same for every run. Metrics are "
-        "means over the seeds, of which the lowest and the highest mAP stand in the table; intervals are over "
-        f"{DRAWN[report['cluster']]} ({report['resamples']:,} resamples), each with the mean over the seeds.",
+        "means over the seeds, of which the lowest and the highest mAP stand in the table; their intervals are over "
+        f"{DRAWN[report['cluster']]} ({report['resamples']:,} resamples, less their bias), each with the mean over the "
+        "seeds.",
         f"Groups {report['rule']}.",
         "A difference stands with its interval and its Holm p, corrected over the differences of its column.",
     ]

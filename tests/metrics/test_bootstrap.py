@@ -6,6 +6,7 @@ from scipy.stats import bootstrap as scipy_bootstrap
 from scipy.stats import norm
 
 from mlgcn.metrics import average_precision, bootstrap, brier_score, f1_score, multilabel_scores, resampling, roc_auc
+from mlgcn.metrics.bootstrap import METHODS
 from mlgcn.metrics.resampling import Resampling
 
 
@@ -86,13 +87,12 @@ def test_the_jackknife_leaves_each_patient_out_once(monkeypatch):
 
 
 @settings(max_examples=30)
-@given(st.integers(0, 2**32 - 1), st.sampled_from(["mAP", "mAUC", "mBrier", "ECE"]), st.sampled_from(["bca", "none"]))
-def test_neither_the_order_of_the_images_nor_the_names_of_the_patients_matter(seed, metric, kind):
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["mAP", "mAUC", "mBrier", "ECE"]), st.sampled_from(METHODS))
+def test_neither_the_order_of_the_images_nor_the_names_of_the_patients_matter(seed, metric, method):
     scores, targets, patients = example(seed, 24)
     rng = np.random.default_rng(seed)
     order, new = rng.permutation(24), rng.permutation(24)
     renamed = np.array([f"q{new[int(patient[1:])]}" for patient in patients])
-    method = "bca" if kind == "bca" else "percentile"
     for of, permuted in ((patients, renamed[order]), (None, None)):
         one = bootstrap(metric, scores, targets, of, 30, method=method)
         other = bootstrap(metric, scores[order], targets[order], permuted, 30, method=method)
@@ -164,9 +164,20 @@ def test_the_interval_of_a_mean_is_that_of_scipy(method):
     assert abs(other.high - reference.high) > 0.05 * width
 
 
+@pytest.mark.parametrize("metric", ["mAP", "AP", lambda scores, targets: np.nanmean(scores - targets)])
+def test_the_shifted_interval_is_the_percentile_interval_less_twice_the_bias(metric):
+    scores, targets, patients = example()
+    plain, shifted = (bootstrap(metric, scores, targets, patients, 80, 2, method=m) for m in ("percentile", "shifted"))
+    bias = np.nanmean(plain.samples, axis=0) - plain.estimate
+    limits = (-1, 1) if callable(metric) else (0, 1)
+    for end in ("low", "high"):
+        expected = np.clip(getattr(plain, end) - 2 * bias, *limits)
+        np.testing.assert_allclose(getattr(shifted, end), expected, rtol=0, atol=1e-12)
+
+
 def test_perfect_scores_have_an_interval_without_width():
     scores, targets = np.linspace(0, 1, 20)[:, None], (np.arange(20) >= 10).astype(float)[:, None]
-    for method in ("percentile", "bca"):
+    for method in METHODS:
         found = bootstrap("mAUC", scores, targets, resamples=50, method=method)
         assert (found.low, found.estimate, found.high) == (1, 1, 1)
 
@@ -186,12 +197,31 @@ def simulated(seed, patients, images, between, labels=500):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["percentile", "bca"])
+@pytest.mark.parametrize("method", METHODS)
 def test_the_interval_covers_as_often_as_it_says(method):
     scores, targets, _ = simulated(1, 250, 1, 0.0, labels=1000)
     found = bootstrap("AUC", scores, targets, None, 600, method=method)
     covered = (found.low <= norm.cdf(1 / np.sqrt(2))) & (norm.cdf(1 / np.sqrt(2)) <= found.high)
     assert covered.mean() == pytest.approx(0.95, abs=0.02)
+
+
+@pytest.mark.slow
+def test_of_a_mean_over_rare_labels_only_the_shifted_interval_covers():
+    rng = np.random.default_rng(4)
+    positives, scores = rng.normal(1.5, size=4_000_000), np.sort(rng.normal(size=1_000_000))
+    prevalence = np.geomspace(0.3, 0.01, 16)
+    # AP: the mean over positives of the precision at their score; of those above, a share is positive.
+    above = 1 - np.searchsorted(scores, positives[:100_000]) / len(scores)
+    found = 1 - np.searchsorted(np.sort(positives), positives[:100_000]) / len(positives)
+    truth = np.mean([np.mean(p * found / (p * found + (1 - p) * above)) for p in prevalence])
+    covered = dict.fromkeys(("percentile", "shifted"), 0)
+    for _ in range(100):
+        targets = (rng.uniform(size=(500, 16)) < prevalence).astype(float)
+        of = norm.cdf(rng.normal(size=targets.shape) + 1.5 * targets), targets
+        for method in covered:
+            interval = bootstrap("mAP", *of, None, 100, method=method)
+            covered[method] += interval.low <= truth <= interval.high
+    assert covered["percentile"] < 60 and covered["shifted"] >= 85, covered
 
 
 @pytest.mark.slow

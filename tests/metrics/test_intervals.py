@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mlgcn.metrics import bootstrap, multilabel_report, report_intervals
+from mlgcn.metrics.bootstrap import METHODS
 from mlgcn.metrics.intervals import nest
 
 NAMES = ["Opacity", "Edema", "Hernia"]
@@ -43,7 +44,7 @@ def test_every_interval_stands_where_its_number_does(example):
     json.dumps(found, allow_nan=False)
 
 
-@pytest.mark.parametrize("method", ["percentile", "bca"])
+@pytest.mark.parametrize("method", METHODS)
 def test_intervals_are_those_of_each_metric_alone(example, method):
     scores, targets, patients = example
     found = report_intervals(scores, targets, NAMES, GROUPS, 0.45, patients, 60, 4, method, 0.9)

@@ -96,7 +96,7 @@ def test_metrics_are_means_over_the_seeds_with_intervals_over_patients(report):
         assert rung["seeds"] == len(skills)
         thresholds = [[0.4 + seed / 10] * 4 for seed in skills]
         intervals = report_intervals(
-            of_seeds(name), targets, NAMES, GROUPS, thresholds, images.patient_id, RESAMPLES, 4
+            of_seeds(name), targets, NAMES, GROUPS, thresholds, images.patient_id, RESAMPLES, 4, "shifted"
         )
         for metric in ("mAP", "mAUC", "mF1"):
             held = rung["metrics"][metric]
