@@ -113,16 +113,10 @@ class Predictions:
 
         Args:
             weights: by view, relative to one another.
-        Raises: ValueError on weights that are negative or all 0, on a view that is none or has no weight, on a study
-            whose images weigh nothing or have several patients.
+        Raises: ValueError as study_shares.
         """
-        studies, groups = studies_of(self.images)
-        weight = self._weights(weights)
-        total = np.bincount(groups, weight, minlength=len(studies))
-        if not total.all():
-            study = studies["study_id"][int((total == 0).argmax())]
-            raise ValueError(f"no image of study {study!r} has a weight > 0 (its view decides: {dict(weights)})")
-        share = (weight / total[groups])[:, None]
+        studies, groups, shares = study_shares(self.images, weights)
+        share = shares[:, None]
 
         def mean(values: np.ndarray) -> np.ndarray:
             means = np.zeros((len(studies), len(self.names)))
@@ -131,17 +125,6 @@ class Predictions:
 
         spreads = None if self.spreads is None else mean(self.spreads)
         return Predictions(studies, self.names, mean(self.scores), merge_labels(self.targets, groups), spreads)
-
-    def _weights(self, weights: Mapping[str, float]) -> np.ndarray:
-        """The weight of every image: float64 [N]."""
-        check_known(VIEWS, weights, "view")
-        if not all(np.isfinite(weight) and weight >= 0 for weight in weights.values()) or not any(weights.values()):
-            raise ValueError(f"weights are {dict(weights)}, expected numbers >= 0, one of them > 0")
-        weight = self.images.view.map(weights).to_numpy(dtype=np.float64)
-        if (lacking := np.isnan(weight)).any():
-            row = int(lacking.argmax())
-            raise ValueError(f"column 'view', row {row}: {self.images.view[row]!r}, expected one of {list(weights)}")
-        return weight
 
     def table(self) -> pd.DataFrame:
         """One row an image: the columns of images, then score/<label> and target/<label> for each.
@@ -227,6 +210,38 @@ def _from_arrays(path: Path) -> Predictions:
     table = pd.DataFrame({name: [str(entry) for entry in column] for name, column in images.items()}, dtype=object)
     names = [str(name) for name in arrays.get("names", range(scores.shape[1]))]
     return Predictions(table, names, scores, targets.astype(np.float32), arrays.get("spreads"))
+
+
+def study_shares(
+    images: pd.DataFrame, weights: Mapping[str, float] = VIEW_WEIGHTS
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """Studies and the row there of each image, as studies_of has them, and what each image counts in its study: [N].
+
+    Args:
+        images: rows with study_id, patient_id and view.
+        weights: by view, relative to one another.
+    Raises: ValueError on weights that are negative or all 0, on a view that is none or has no weight, on a study
+        whose images weigh nothing or have several patients.
+    """
+    studies, groups = studies_of(images)
+    weight = _weights(images.view, weights)
+    total = np.bincount(groups, weight, minlength=len(studies))
+    if not total.all():
+        study = studies["study_id"][int((total == 0).argmax())]
+        raise ValueError(f"no image of study {study!r} has a weight > 0 (its view decides: {dict(weights)})")
+    return studies, groups, weight / total[groups]
+
+
+def _weights(views: pd.Series, weights: Mapping[str, float]) -> np.ndarray:
+    """The weight of every image: float64 [N]."""
+    check_known(VIEWS, weights, "view")
+    if not all(np.isfinite(weight) and weight >= 0 for weight in weights.values()) or not any(weights.values()):
+        raise ValueError(f"weights are {dict(weights)}, expected numbers >= 0, one of them > 0")
+    weight = views.map(weights).to_numpy(dtype=np.float64)
+    if (lacking := np.isnan(weight)).any():
+        row = int(lacking.argmax())
+        raise ValueError(f"column 'view', row {row}: {views.iloc[row]!r}, expected one of {list(weights)}")
+    return weight
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:

@@ -26,20 +26,26 @@ from mlgcn.labels import LabelTable
 from mlgcn.metrics.bootstrap import METHODS
 from mlgcn.metrics.means import mean_defined
 from mlgcn.prediction import Ensemble, Predictor, Scorer, with_experts
-from mlgcn.predictions import ID_COLUMNS, Predictions
+from mlgcn.predictions import ID_COLUMNS, VIEW_WEIGHTS, Predictions
 from mlgcn.reporting.evaluation import CLUSTERS, evaluation_report
 from mlgcn.reporting.grouping import RULES, group_by
 from mlgcn.reporting.tables import ensemble_line, summary_table
 from mlgcn.run_directory import EvaluationFiles, RunDirectory
 
-SCORING = ("tta", "tta_merge", "merge_views", "normal_gating")
+SCORING = ("tta", "tta_merge", "merge_views", "view_weights", "normal_gating")
 MEASURING = ("bootstrap", "cluster", "image_sheet")
+OF_FILES = {
+    "predictions", "groups", "by", "threshold", "bootstrap", "cluster", "method", "seed", "out", "merge_views",
+    "view_weights",
+}  # fmt: skip
 DESCRIPTION = "Scores a run and writes metrics, predictions, figures and a report; or measures a file of predictions."
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of evaluate.py."""
-    options = parse_command(_parser(), sys.argv[1:] if arguments is None else arguments, free=["data.options"])
+    options = parse_command(
+        _parser(), sys.argv[1:] if arguments is None else arguments, free=["data.options", "view_weights"]
+    )
     with command("evaluate.py"):
         _check(options)
         report = measure_file(options) if options.predictions else _score(options)
@@ -50,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def measure_file(options: Namespace) -> dict[str, Any]:
     """The metrics of a file of predictions, whoever wrote it."""
     predictions = Predictions.read(Path(options.predictions))
+    if options.merge_views:
+        predictions = predictions.by_study(options.view_weights or VIEW_WEIGHTS)
     prevalence = mean_defined(predictions.targets)
     grouping = group_by(predictions.names, prevalence, options.groups or RULES[0], "the file")
     report = evaluation_report(
@@ -153,6 +161,8 @@ def _parser() -> ArgumentParser:
         "--tta_merge", choices=["mean", "geometric", "logits"], default=None, help="how they are merged"
     )
     parser.add_argument("--merge_views", type=bool | None, default=None, help="score studies: images weighted by view")
+    parser.add_argument("--view_weights", type=dict[str, float] | None, default=None,
+                        help="of --merge_views: weights of frontal, lateral and unknown")  # fmt: skip
     parser.add_argument("--normal_gating", type=float | None, default=None, help="exponent of p * (1 - p_normal) ** g")
     parser.add_argument("--image_sheet", type=bool | None, default=None, help="the page shows patients' images")
     add_data_options(parser)
@@ -164,10 +174,8 @@ def _check(options: Namespace) -> None:
         raise FileNotFoundError(f"--out: there is no folder {Path(options.out).parent}")
     if (options.run is None) == (options.predictions is None):
         raise ValueError("name a run (--run) or a file of predictions (--predictions), one of them")
-    if options.dir and options.predictions:
-        raise ValueError("--dir is for runs; the metrics of --predictions are written to --out")
-    if options.against and options.predictions:
-        raise ValueError("--against is for runs; `mlgcn compare` compares files of predictions")
+    if options.predictions:
+        _check_of_files(options)
     if options.dir and RunDirectory(Path(options.dir)).config.is_file():
         raise ValueError(f"--dir: {options.dir} is a run, expected a folder of its own")
     if options.run and (further := [column for column in options.by if column not in ID_COLUMNS]):
@@ -180,6 +188,17 @@ def _check(options: Namespace) -> None:
         raise ValueError("--labels and --experts are for one run, several were named")
     if options.labels and options.groups:
         raise ValueError("--groups has no effect beside --labels: groups are what was trained on and what was not")
+
+
+def _check_of_files(options: Namespace) -> None:
+    """Raises ValueError on options that only a model can heed."""
+    defaults = _parser().get_defaults()
+    given = sorted(name for name, value in options.items() if name not in OF_FILES and value != defaults[name])
+    if given:
+        told = {"against": "; `mlgcn compare` compares files", "dir": "; --out is where the metrics are written"}
+        raise ValueError(f"--{' --'.join(given)}: for runs, without effect on --predictions{told.get(given[0], '')}")
+    if options.view_weights and not options.merge_views:
+        raise ValueError("--view_weights has no effect on --predictions without --merge_views true")
 
 
 def _measuring(options: Namespace) -> dict[str, Any]:
@@ -204,14 +223,16 @@ def _files(run: RunDirectory | None, options: Namespace, scoring: Mapping[str, A
         groups = "given" if groups.lstrip().startswith("{") else f"given_{Path(groups).stem}"
     asked = {**scoring, "experts": options.experts, "threshold": options.threshold, "groups": groups}
     asked |= {"split": split and Path(split).stem}
-    parts = [
-        f"{name}_{'_'.join(map(str, value)) if isinstance(value, list) else value}"
-        for name, value in asked.items()
-        if value is not None
-    ]
+    parts = [f"{name}_{_short(value)}" for name, value in asked.items() if value is not None]
     parts += ["zero_shot"] if options.labels else []
     other = is_other(options.data)
     if not other and not parts and options.split == "test":
         return run.test
     stem = Path(options.data.root).resolve().name if options.data.root else options.data.source or "data"
     return run.evaluation("-".join([stem, options.split, *parts]))
+
+
+def _short(value: Any) -> str:
+    """What was asked for, in the name of a folder."""
+    parts = [f"{part:g}" for part in value.values()] if isinstance(value, dict) else value
+    return "_".join(map(str, parts)) if isinstance(parts, list) else str(parts)

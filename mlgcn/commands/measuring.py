@@ -9,12 +9,13 @@ import numpy as np
 
 from mlgcn.checkpoint import Description
 from mlgcn.commands.console import say
-from mlgcn.config import Config
-from mlgcn.labels import GROUPS, LabelTable
+from mlgcn.config import Config, EvaluationConfig
+from mlgcn.labels import GROUPS, LabelTable, studies_of
 from mlgcn.metrics import zero_shot_summary
 from mlgcn.metrics.means import nan_for_0
 from mlgcn.prediction import Scorer
-from mlgcn.predictions import Predictions
+from mlgcn.prediction.gating import normal_label
+from mlgcn.predictions import Predictions, study_shares
 from mlgcn.reporting.compare import RESAMPLES, compare
 from mlgcn.reporting.compare_tables import comparison_rows
 from mlgcn.reporting.evaluation import evaluation_report
@@ -42,9 +43,10 @@ def evaluate(
         against: sides as of mlgcn.reporting.compare.compare, which the model is compared with.
         measuring: as in measure.
     Returns: the metrics.
-    Raises: as check_sides, before anything is scored; as compare.
+    Raises: as check_scoring, before anything is scored; as compare.
     """
-    check_against(against, table, config)
+    check_scoring(table, config, scorer.settings, against)
+    files.report.unlink(missing_ok=True)  # of an evaluation before, which must not stand beside other numbers
     predictions = scorer.predict_table(
         table, config.data.batch_size, config.data.num_workers, config.data.unreadable == "skip"
     )
@@ -57,14 +59,27 @@ def evaluate(
     if set(report["groups"]) <= set(GROUPS):
         say(f"report: {write_page(files, run, shown)}")
     else:
-        files.report.unlink(missing_ok=True)  # of an evaluation before
         say(f"metrics: {files.metrics}")
     return report
 
 
-def check_against(against: Sequence[str], table: LabelTable, config: Config) -> None:
-    """Raises what check_sides does, unless the table's images are those that others have predictions for."""
-    check_sides(against, table.names, table.images.patient_id, whole=config.data.unreadable == "error")
+def check_scoring(table: LabelTable, config: Config, settings: EvaluationConfig, against: Sequence[str] = ()) -> None:
+    """Whether images can be scored and compared as the settings say, before hours go into that.
+
+    Args:
+        config: of the network and the data.
+        against: as in evaluate.
+    Raises: ValueError on a study whose views weigh nothing, without the one label that normal gating needs, and as
+        check_sides.
+    """
+    images = table.images
+    if settings.normal_gating is not None:
+        normal_label(table.names)
+    if settings.merge_views:
+        images = study_shares(images, settings.view_weights)[0]
+    elif config.fusion.views is not None:
+        images = studies_of(images)[0]
+    check_sides(against, table.names, images.image_id, whole=config.data.unreadable == "error")
 
 
 def _compare(

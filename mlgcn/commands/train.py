@@ -6,12 +6,14 @@ import shlex
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from mlgcn.commands.console import command, say
-from mlgcn.commands.measuring import check_against, evaluate, measure
+from mlgcn.commands.measuring import check_scoring, evaluate, measure
 from mlgcn.config import Config, config_to_dict, parse_arguments
 from mlgcn.graph import load_graph
+from mlgcn.labels import LabelTable
 from mlgcn.prediction import Predictor, diagnose
 from mlgcn.prediction.thresholds import choose_thresholds
 from mlgcn.reporting.increments import increments_frame
@@ -42,7 +44,7 @@ def train(config: Config, run: RunDirectory) -> None:
     tracking = Tracking(run, config)
     try:
         against = config.evaluation.against
-        table = fit(config, run, tracking, lambda table: check_against(against, table.split("test"), config))
+        table = fit(config, run, tracking, partial(_check_parts, config))
         if not is_main_process():
             return
         # A run may go on with other settings of evaluation than the checkpoint was written with.
@@ -61,6 +63,12 @@ def train(config: Config, run: RunDirectory) -> None:
         tracking.evaluation(report, {path.stem: path for path in sorted(run.test.figures.glob("*.png"))}, increments)
     finally:
         tracking.finish()
+
+
+def _check_parts(config: Config, table: LabelTable) -> None:
+    """Whether the images that are held out can be scored as configured in the end, see check_scoring."""
+    check_scoring(table.split("val"), config, config.evaluation)
+    check_scoring(table.split("test"), config, config.evaluation, config.evaluation.against)
 
 
 def run_directory(config: Config, name: str) -> RunDirectory:

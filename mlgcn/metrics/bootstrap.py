@@ -126,8 +126,7 @@ def bootstrap(
     seeds, targets = check_seeds(scores, targets)
     resampling = Resampling([*seeds, targets], clusters)
     shape: tuple[int, ...]
-    named = isinstance(metric, str) or metric in NAMED
-    if named:
+    if isinstance(metric, str) or metric in NAMED:
         name = metric if isinstance(metric, str) else NAMED[metric]
         check_metrics([name])
         models = make_models(seeds, targets, thresholds, resampling.order)
@@ -137,7 +136,7 @@ def bootstrap(
         ordered, truth = [part[resampling.order] for part in seeds], targets[resampling.order]
         shape = np.shape(metric(ordered[0], truth))
         drawn = draw(resampling, lambda weights: _called(metric, ordered, truth, weights), resamples, seed, method)
-    low, high = drawn.interval(level, method, share=named)
+    low, high = drawn.interval(level, method, share=isinstance(metric, str) or metric in NAMED)
     return Bootstrap(
         estimate=drawn.estimate.reshape(shape)[()],
         low=low.reshape(shape)[()],

@@ -34,7 +34,7 @@ def report_intervals(
     level: float = 0.95,
     metrics: Sequence[str] = REPORTED,
 ) -> dict[str, Any]:
-    """[low, high] of each number of multilabel_report, at the same place; None where no resample defines it.
+    """[low, high] of what multilabel_report holds of the metrics, at the same place; None where no resample defines it.
 
     A label without a positive in a resample is left out of that resample's means. "undefined_resamples" holds, by
     label and metric, in how many resamples it was undefined, where in any; "settings" how the intervals were made.

@@ -21,9 +21,15 @@ def gate_normal(scores: np.ndarray, names: Sequence[str], exponent: float = 0.5)
     """
     if not exponent >= 0:
         raise ValueError(f"exponent must be >= 0, got {exponent}")
-    normal = [place for place, name in enumerate(names) if canonical(name) == canonical(NORMAL)]
-    if len(normal) != 1:
-        raise ValueError(f"normal gating needs one label that means a normal image, found {[names[i] for i in normal]}")
+    normal = [normal_label(names)]
     gated = scores * (1 - scores[:, normal]) ** exponent
     gated[:, normal] = scores[:, normal]
     return gated
+
+
+def normal_label(names: Sequence[str]) -> int:
+    """The column of the label that means a normal image. Raises: ValueError unless there is one."""
+    normal = [place for place, name in enumerate(names) if canonical(name) == canonical(NORMAL)]
+    if len(normal) != 1:
+        raise ValueError(f"normal gating needs one label that means a normal image, found {[names[i] for i in normal]}")
+    return normal[0]

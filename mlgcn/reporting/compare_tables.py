@@ -141,12 +141,13 @@ def _how_lines(comparison: Mapping[str, Any]) -> list[str]:
 
 
 def _too_few_line(comparison: Mapping[str, Any]) -> list[str]:
-    """A sentence if no label can be told apart, however it differs."""
-    tests = len(comparison["per_label"]) * comparison["settings"]["comparisons"]
-    least = min(1.0, 2 * tests / (comparison["resamples"] + 1))
-    if least <= 1 - comparison["level"]:
-        return []
-    return [f"The smallest Holm p of a label cannot fall below {number(least)}: that needs more resamples."]
+    """A sentence if no mean, group or label can be told apart, however it differs."""
+    groups, labels = (len(comparison.get(part, ())) for part in ("groups", "per_label"))
+    told = []
+    for what, tests in (("mean", 1), ("group", groups), ("label", labels)):
+        least = min(1.0, 2 * tests * comparison["settings"]["comparisons"] / (comparison["resamples"] + 1))
+        told += [f"of a {what} below {number(least)}"] if least > 1 - comparison["level"] else []
+    return [f"No Holm p can fall {', '.join(told)}: that needs more resamples."] if told else []
 
 
 def _sentences(comparison: Mapping[str, Any]) -> list[str]:

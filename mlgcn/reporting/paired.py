@@ -74,28 +74,28 @@ def pair(sides: Sequence[str], files: Sequence[tuple[Path, ...]], ids: Sequence[
     return Paired(first.images, first.names, _merged(read), tuple(made))
 
 
-def check_sides(sides: Sequence[str], names: Sequence[str], patients: Sequence[str], whole: bool = True) -> None:
+def check_sides(sides: Sequence[str], names: Sequence[str], image_ids: Sequence[str], whole: bool = True) -> None:
     """Whether sides can be compared with what is yet to be predicted, before hours go into that.
 
     Args:
         sides: each a file, a folder or a pattern of them, as of read_paired.
         names: of the labels that are to be predicted.
-        patients: whose images are to be predicted.
-        whole: whether all of their images will be.
-    Raises: FileNotFoundError; ValueError that names the file, on other labels or patients.
+        image_ids: of the images, or studies, that are.
+        whole: whether none of these will be left out.
+    Raises: FileNotFoundError; ValueError that names the file, on other labels or images.
     """
-    expected = set(patients)
+    expected = set(image_ids)
     for path in dict.fromkeys(path for side in sides for path in _files(side)):
         predictions = _read(path)
         try:
             check_same_labels(predictions.names, names)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-        found = set(predictions.images.patient_id)
+        found = set(predictions.images.image_id)
         if more := sorted(found - expected):
-            raise ValueError(f"{path} has {len(more):,} patients that are not to be predicted, such as {more[:3]}")
+            raise ValueError(f"{path} has {len(more):,} images that are not to be predicted, such as {more[:3]}")
         if whole and (lacking := sorted(expected - found)):
-            raise ValueError(f"{path} lacks {len(lacking):,} patients that are to be predicted, such as {lacking[:3]}")
+            raise ValueError(f"{path} lacks {len(lacking):,} images that are to be predicted, such as {lacking[:3]}")
 
 
 def _files(side: str) -> tuple[Path, ...]:

@@ -152,12 +152,18 @@ def column_lines(report: dict[str, Any]) -> list[str]:
 def _by(what: str, parts: dict[str, dict[str, Any]]) -> str:
     often = sorted(parts, key=lambda value: -parts[value]["images"])[:MOST_VALUES]
     shown = [
-        f"{value} ({part['images']:,}) {number(part['mAP'])} and {number(part['mAUC'])}"
+        f"{value} ({_counted(part)}) {number(part['mAP'])} and {number(part['mAUC'])}"
         for value, part in parts.items()
         if value in often
     ]
     more = len(parts) - len(shown)
     return f"By {what} (images), mAP and mAUC: {', '.join(shown)}" + (f" and {more:,} more values." if more else ".")
+
+
+def _counted(part: dict[str, Any]) -> str:
+    """How many images, and how many labels the means leave out for want of a positive among them."""
+    undefined = part["undefined_count"]["AP"]
+    return f"{part['images']:,}" + (f", without {undefined} labels" if undefined else "")
 
 
 def number(value: float | None) -> str:

@@ -194,6 +194,14 @@ def test_resuming_with_other_settings_names_them(folder, capsys):
         (["--model.experts", "1"], "loss.diversity"),
         (["--model.weights", "no/such/file.pt"], "no file no/such/file.pt"),
         (["--evaluation.against", "[no/such/run]"], "there is no run or predictions file no/such/run"),
+        (
+            ["--evaluation.normal_gating", "0.5", "--data.labels", "[Edema, Mass]"],
+            "one label that means a normal image",
+        ),
+        (
+            ["--evaluation.merge_views", "true", "--evaluation.view_weights", "{frontal: 0, lateral: 1, unknown: 0}"],
+            "has a weight > 0",
+        ),
     ],
 )
 def test_bad_input_is_one_line_that_says_what_was_expected(folder, tmp_path, capsys, arguments, message):

@@ -37,6 +37,8 @@ def test_the_table_shows_labels_by_p_and_at_most_10_of_a_metric(tmp_path):
     plain = " ".join(text.split())
     told = comparison_sentences(result)
     assert told[0] == f"A: {files[0]}, B: {files[1]}." and told[1].startswith("mAUC is higher for A than for B, by")
-    assert told[2:] == ["The smallest Holm p of a label cannot fall below 0.260: that needs more resamples."]
+    few = "No Holm p can fall of a group below 0.060, of a label below 0.260: that needs more resamples."
+    assert told[2:] == [few] and few in plain  # 3 * 2 / 100, 13 * 2 / 100
+    assert "fall of a mean below 0.065, of a" in comparison_sentences(result | {"resamples": 30})[-1]
+    assert "resamples" not in comparison_sentences(result | {"resamples": 999})[-1]
     assert "AUC undefined in some of the 99 resamples, which are left out: label-12 (99)" in plain
-    assert "The smallest Holm p of a label cannot fall below 0.260: that needs more resamples." in plain  # 13 * 2 / 100

@@ -146,6 +146,8 @@ def test_metrics_are_told_for_each_value_of_further_columns(predictions, tmp_pat
     shown = " ".join(capsys.readouterr().out.split())
     assert f"By sex (images), mAP and mAUC: F ({240 - rows.sum() - 5})" in shown
     assert "By site (images)" in shown and "and 3 more values." in shown
+    untold = next(site for site, part in report["per_column"]["site"].items() if part["undefined_count"]["AP"])
+    assert f"{untold} ({report['per_column']['site'][untold]['images']}, without " in shown
 
 
 def test_groups_can_be_named(predictions, tmp_path, capsys):
@@ -175,7 +177,10 @@ def test_intervals_are_made_as_asked_for(predictions, tmp_path, capsys):
         (["--predictions", "gone.npz"], "there is no file gone.npz"),
         (["--predictions", "p.json"], "p.json ends in '.json', expected .parquet, .csv or .npz"),
         (["--predictions", "p.csv", "--bootstrap", "-1"], 'Parser key "bootstrap"'),
-        (["--predictions", "p.csv", "--dir", "here"], "--dir is for runs"),
+        (
+            ["--predictions", "p.csv", "--dir", "here"],
+            "--dir: for runs, without effect on --predictions; --out",
+        ),
         (["--run", "x", "y", "--experts", "1"], "--labels and --experts are for one run"),
         (["--run", "x", "--labels", "Mass", "--groups", "rank"], "--groups has no effect beside --labels"),
     ],
@@ -184,6 +189,17 @@ def test_bad_input_is_one_line(arguments, message, capsys):
     with pytest.raises(SystemExit) as stop:
         evaluate.main(arguments)
     assert stop.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_a_file_of_images_can_be_measured_by_study(predictions, tmp_path):
+    images = predictions.images.assign(study_id=predictions.images.patient_id)
+    predictions = Predictions(images, predictions.names, predictions.scores, predictions.targets)
+    weights = {"frontal": 1.0, "lateral": 3.0, "unknown": 2.0}
+    given = ["--view_weights", json.dumps(weights)]
+    for asked, merged in (([], predictions.by_study()), (given, predictions.by_study(weights))):
+        report = measured(predictions, tmp_path, "--merge_views", "true", *asked)
+        expected = evaluation_report(merged, groups_of(merged), "as found")
+        assert report["images"] == len(merged) < len(predictions) and report["per_label"] == expected["per_label"]
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ def test_the_sections_hold_all_figures_that_there_are_with_remarks_behind_their_
     figures, remarks = page_figures(report, predictions, run, table=table, comparison=found)
     assert set(figures) == {name for title, names in SECTIONS.items() if title != "Model" for name in names}
     for name, said in {
-        "frequency": "is the 95% interval of the AP (5 resamples of 60 images)",
+        "frequency": "is the 95% interval of the AP (5 resamples of 60 images, less their bias)",
         "labels_per_image": "On the left, how often each of all labels occurs.",
         "confusion": "The 30 most frequent labels are drawn.",
         "risk_coverage": "The areas under the curves: disagreement ",
