@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mlgcn.csv_table import read_csv
 from mlgcn.labels import VIEWS, check_same_labels, merge_labels, studies_of
 from mlgcn.suggestions import check_known, unknown_name
 
@@ -175,10 +176,13 @@ class Predictions:
         """
         path = Path(path)
         _check_suffix(path, reading=True)
+        if not path.exists():
+            raise FileNotFoundError(f"there is no file {path}")
+        cells = read_csv(path) if path.suffix == ".csv" else None  # whose errors name the file already
         try:
             if path.suffix == ".npz":
                 return _from_arrays(path)
-            return _from_table(_read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path))
+            return _from_table(pd.read_parquet(path) if cells is None else cells)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
 
@@ -190,8 +194,6 @@ def _check_suffix(path: Path, reading: bool = False) -> None:
 
 
 def _from_arrays(path: Path) -> Predictions:
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
@@ -232,12 +234,6 @@ def _from_arrays(path: Path) -> Predictions:
 def _sigmoid(logits: np.ndarray) -> np.ndarray:
     # In double precision, which does not saturate before |logit| 36.
     return 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -700, 700)))
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    """All cells as text: pandas would turn the id 007 into 7, the patient "NA" into nothing, and rename columns."""
-    cells = pd.read_csv(path, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    return pd.DataFrame(cells.iloc[1:].to_numpy(dtype=object), columns=cells.iloc[0].tolist())
 
 
 def _from_table(table: pd.DataFrame) -> Predictions:

@@ -97,6 +97,14 @@ def test_a_wrong_cell_is_named_with_file_column_and_row(tmp_path, column, row, v
         Predictions.read(tmp_path / "p.csv")
 
 
+def test_a_row_that_is_cut_short_is_named_rather_than_filled_up(tmp_path):
+    some().write(tmp_path / "p.csv")
+    *lines, last = (tmp_path / "p.csv").read_text().splitlines()
+    (tmp_path / "p.csv").write_text("\n".join([*lines, last.rsplit(",", 2)[0]]))
+    with pytest.raises(ValueError, match=r"^\S+p\.csv: line 4 has 6 of 8 cells$"):
+        Predictions.read(tmp_path / "p.csv")
+
+
 @pytest.mark.parametrize(
     ("column", "message"),
     [
@@ -178,8 +186,9 @@ def test_other_kinds_of_file_are_refused(tmp_path):
     (tmp_path / "p.parquet").write_bytes(b"no parquet")
     with pytest.raises(ValueError, match=r"p\.parquet: "):
         Predictions.read(tmp_path / "p.parquet")
-    with pytest.raises(FileNotFoundError):
-        Predictions.read(tmp_path / "none.csv")
+    for name in ("none.csv", "none.parquet"):
+        with pytest.raises(FileNotFoundError, match=rf"there is no file .*{name}"):
+            Predictions.read(tmp_path / name)
 
 
 def test_shapes_and_names_must_fit():
