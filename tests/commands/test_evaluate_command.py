@@ -290,6 +290,8 @@ def test_pruning_keeps_the_better_expert_and_its_thresholds(models, capsys):
         (["--run", "one", "--split", "val", "--against", "short.csv"], "short.csv has 7 patients that are not to be"),
         (["--run", "one", "--against", "renamed.csv"], "renamed.csv: other labels than expected: the data lacks"),
         (["--predictions", "short.csv", "--against", "short.csv"], "--against is for runs"),
+        (["--run", "one", "--out", "data"], "--out: data is a folder, expected a file to write"),
+        (["--predictions", "short.csv", "--out", "data"], "--out: data is a folder, expected a file to write"),
         (["--run", "data"], "--run: data is no run, it has no config.yaml"),
         (["--run", "one/model.ckpt", "--data.source", "phantom", "--data.labels", "model"], "no split of their own"),
     ],
@@ -309,6 +311,7 @@ def test_what_cannot_be_scored_is_one_line_before_anything_is(arguments, message
     [
         (["one", "--out", "pruned.ckpt"], "--out writes the model with as many experts as --keep says"),
         (["one", "--keep", "1", "--out", "gone/pruned.ckpt"], "--out: there is no folder gone"),
+        (["one", "--keep", "1", "--out", "pruned.txt"], "--out: pruned.txt ends in '.txt', expected .ckpt"),
         (["one/model.ckpt"], "one/model.ckpt is no run with a recorded split"),
     ],
 )
