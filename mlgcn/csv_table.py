@@ -12,8 +12,8 @@ def read_csv(path: Path) -> pd.DataFrame:
     """The rows of a CSV file, plain or gz, with every cell as text: pandas would turn the id 007 into 7, "NA" into NaN.
 
     Columns without a name are left out.
-    Raises: ValueError that names the file if it cannot be read or repeats a column name, and the line too where a row
-        is longer or shorter than the header.
+    Raises: ValueError, before which the caller puts the file's name, on a file that cannot be read, has a row longer or
+        shorter than its header, which is named by its line, or repeats a column name.
     """
     try:
         # The header is read as a row, since pandas renames repeated columns, and shifts all of them by one where every
@@ -29,10 +29,10 @@ def read_csv(path: Path) -> pd.DataFrame:
         EOFError,
         zlib.error,
     ) as error:
-        raise ValueError(f"{path}: not readable as CSV: {str(error).strip()}") from error
+        raise ValueError(f"not readable as CSV: {str(error).strip()}") from error
     names = rows.iloc[0]
     if repeated := names[names.duplicated() & (names != "")].tolist():
-        raise ValueError(f"{path}: columns repeat: {repeated}")
+        raise ValueError(f"columns repeat: {repeated}")
     named = (names != "").to_numpy()
     cells = rows.iloc[1:].reset_index(drop=True).set_axis(names.tolist(), axis=1).loc[:, named]
     if named.any() and (cells.iloc[:, -1] == "").any():  # pandas fills up a row that is short
@@ -49,6 +49,6 @@ def _expect_whole_rows(path: Path, cells: int) -> None:
             for row in lines:
                 # A blank line is no row to pandas either.
                 if len(row) < cells and (len(row) > 1 or "".join(row).strip()):
-                    raise ValueError(f"{path}: line {lines.line_num} has {len(row)} of {cells} cells")
+                    raise ValueError(f"line {lines.line_num} has {len(row)} of {cells} cells")
         except csv.Error as error:
-            raise ValueError(f"{path}: not readable as CSV in line {lines.line_num}: {error}") from error
+            raise ValueError(f"not readable as CSV in line {lines.line_num}: {error}") from error

@@ -7,7 +7,10 @@ import numpy as np
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file by name. Raises: ValueError on a file that is none, or that holds Python objects."""
+    """The arrays of an .npz file by name.
+
+    Raises: ValueError, before which the caller puts the file's name, on a file that is none or holds Python objects.
+    """
     try:
         file = np.load(path, allow_pickle=False)
         if isinstance(file, np.ndarray):

@@ -188,12 +188,11 @@ class Predictions:
         _check_suffix(path, reading=True)
         if not path.exists():
             raise FileNotFoundError(f"there is no file {path}")
-        cells = read_csv(path) if path.suffix == ".csv" else None  # whose errors name the file already
         try:
             if path.suffix == ".npz":
                 predictions = _from_arrays(path)
             else:
-                predictions = _from_table(pd.read_parquet(path) if cells is None else cells)
+                predictions = _from_table(read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path))
             if not len(predictions):
                 raise ValueError("there are no images, expected at least one")
         except ValueError as error:

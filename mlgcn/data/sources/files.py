@@ -23,7 +23,10 @@ def read_table(path: Path, columns: Sequence[str] = (), *, may_be_empty: bool = 
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    rows = _parquet(path) if path.suffix == ".parquet" else read_csv(path)
+    try:
+        rows = _parquet(path) if path.suffix == ".parquet" else read_csv(path)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     expect_columns(path, rows, columns)
     if rows.empty and not may_be_empty:
         raise ValueError(f"{path}: has no rows")
@@ -34,7 +37,7 @@ def _parquet(path: Path) -> pd.DataFrame:
     try:
         rows = pd.read_parquet(path)
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path}: not readable as Parquet: {str(error).strip()}") from error
+        raise ValueError(f"not readable as Parquet: {str(error).strip()}") from error
     rows = rows.reset_index(drop=True).rename(columns=str)
     return rows.astype(object).where(rows.notna(), "").map(_text)
 
