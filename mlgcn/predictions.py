@@ -1,6 +1,6 @@
 """The predictions file: scores and targets of images, which metrics and reports need instead of a model."""
 
-import zipfile
+import logging
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -8,8 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mlgcn.csv_table import read_csv
 from mlgcn.labels import VIEWS, check_same_labels, merge_labels, studies_of
+from mlgcn.npz_arrays import as_texts, expect_real, read_npz
 from mlgcn.suggestions import check_known, unknown_name
+
+logger = logging.getLogger(__name__)
 
 ID_COLUMNS = ("image_id", "patient_id", "study_id", "view")
 SCORE, TARGET, SPREAD = "score/", "target/", "spread/"
@@ -29,9 +33,9 @@ class Predictions:
         spreads: float32 [N, C], how far the model's experts lie apart: the standard deviation of their probabilities
             (divided by E); None where that is not known.
 
-    Raises: ValueError that names column and row on repeated, empty or missing image ids, on scores outside [0, 1]
-        or not finite, on targets outside {0, 1, NaN}, on spreads below 0 or not finite, on other shapes. Rows count
-        from 0.
+    Raises: ValueError that names column and row on repeated, empty or missing image ids, on a view that is none, on
+        scores outside [0, 1] or not finite, on targets outside {0, 1, NaN}, on spreads below 0 or not finite; or on
+        other shapes, or no label. Rows count from 0.
     """
 
     def __init__(
@@ -55,6 +59,8 @@ class Predictions:
         self._check()
 
     def _check(self) -> None:
+        if not self.names:
+            raise ValueError("there are no labels, expected at least one")
         if repeated := pd.Series(self.names, dtype=object).value_counts().loc[lambda count: count > 1].index.tolist():
             raise ValueError(f"label names repeat: {repeated[:5]}")
         for what, values in (("scores", self.scores), ("targets", self.targets), ("spreads", self.spreads)):
@@ -72,6 +78,9 @@ class Predictions:
         if (repeated_id := self.images.image_id.duplicated()).any():
             row = int(np.flatnonzero(repeated_id)[0])
             raise ValueError(f"column 'image_id', row {row}: {self.images.image_id[row]!r} occurs a second time")
+        if (unknown := ~self.images.view.isin(VIEWS)).any():
+            row = int(unknown.argmax())
+            raise ValueError(f"column 'view', row {row}: {self.images.view[row]!r}, expected one of {list(VIEWS)}")
         # Comparisons with NaN are false: it is refused as a score and needs its own clause as a target.
         self._refuse(~((self.scores >= 0) & (self.scores <= 1)), SCORE, self.scores, "a number in [0, 1]")
         known = ~np.isnan(self.targets)
@@ -152,18 +161,26 @@ class Predictions:
         """The predictions of a Parquet, CSV or .npz file, whoever wrote it; columns go by name, in any order.
 
         An .npz file holds targets [N, C] and scores or logits [N, C], and where it has them spreads [N, C], names [C],
-        image_id, patient_id, study_id and view [N]; without names labels are 0 to C - 1, without identifiers rows are.
-        Further columns, in an .npz file arrays [N], are kept as text.
-        Raises: ValueError that names file, column and row if the file is not as the class says; FileNotFoundError.
+        image_id, patient_id, study_id and view [N]; without names labels are 0 to C - 1, without identifiers rows are,
+        and without patient_id, which is logged, every image is a patient of its own. Further columns, in an .npz file
+        arrays [N], are kept as text, bytes read as UTF-8.
+        Raises: ValueError that names file, column and row if the file is not as the class says or has no images;
+            FileNotFoundError.
         """
         path = Path(path)
         _check_suffix(path, reading=True)
+        if not path.exists():
+            raise FileNotFoundError(f"there is no file {path}")
         try:
             if path.suffix == ".npz":
-                return _from_arrays(path)
-            return _from_table(_read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path))
+                predictions = _from_arrays(path)
+            else:
+                predictions = _from_table(read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path))
+            if not len(predictions):
+                raise ValueError("there are no images, expected at least one")
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
+        return predictions
 
 
 def _check_suffix(path: Path, reading: bool = False) -> None:
@@ -173,14 +190,7 @@ def _check_suffix(path: Path, reading: bool = False) -> None:
 
 
 def _from_arrays(path: Path) -> Predictions:
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
-        # Plain text is taken for a pickle, which numpy advises to open none the less.
-        raise ValueError(f"not readable as .npz: {str(error).split('.')[0]}") from error
+    arrays = read_npz(path)
     known = ("targets", "scores", "logits", "spreads", "names", *ID_COLUMNS)
     further = [name for name in arrays if name not in known]
     for name in further:
@@ -188,28 +198,28 @@ def _from_arrays(path: Path) -> Predictions:
             raise ValueError(unknown_name("array", name, known))
     if "targets" not in arrays or ("scores" in arrays) == ("logits" in arrays):
         raise ValueError(f"holds the arrays {sorted(arrays)}, expected targets and either scores or logits")
+    for name in known[:4]:
+        if name in arrays:
+            expect_real(name, arrays[name])
     scores = arrays["scores"] if "scores" in arrays else _sigmoid(arrays["logits"])
     targets = arrays["targets"]
     if scores.ndim != 2 or scores.shape != targets.shape:
         raise ValueError(f"scores have shape {scores.shape} and targets {targets.shape}, expected [N, C] both")
-    rows = [str(row) for row in range(len(scores))]
-    ids = arrays.get("image_id", rows)
-    patients = arrays.get("patient_id", ids)
+    rows, labels = scores.shape
+    ids = arrays.get("image_id", np.arange(rows))
     images = {
         "image_id": ids,
-        "patient_id": patients,
+        "patient_id": arrays.get("patient_id", ids),
         "study_id": arrays.get("study_id", ids),
-        "view": arrays.get("view", ["unknown"] * len(rows)),
+        "view": arrays.get("view", np.full(rows, "unknown")),
         **{name: arrays[name] for name in further},
     }
-    for name, column in images.items():
-        if np.shape(column) != (len(rows),):
-            raise ValueError(
-                f"array {name!r} has shape {np.shape(column)}, expected one entry for each of {len(rows)} images"
-            )
-    table = pd.DataFrame({name: [str(entry) for entry in column] for name, column in images.items()}, dtype=object)
-    names = [str(name) for name in arrays.get("names", range(scores.shape[1]))]
-    return Predictions(table, names, scores, targets.astype(np.float32), arrays.get("spreads"))
+    columns = {name: as_texts(name, column, rows, "images") for name, column in images.items()}
+    names = as_texts("names", arrays.get("names", np.arange(labels)), labels, "labels")
+    if "patient_id" not in arrays:
+        study = "" if "study_id" in arrays else " and study"
+        logger.warning("%s has no array patient_id: every image counts as a patient%s of its own", path, study)
+    return Predictions(pd.DataFrame(columns, dtype=object), names, scores, targets, arrays.get("spreads"))
 
 
 def study_shares(
@@ -247,12 +257,6 @@ def _weights(views: pd.Series, weights: Mapping[str, float]) -> np.ndarray:
 def _sigmoid(logits: np.ndarray) -> np.ndarray:
     # In double precision, which does not saturate before |logit| 36.
     return 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -700, 700)))
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    """All cells as text: pandas would turn the id 007 into 7, the patient "NA" into nothing, and rename columns."""
-    cells = pd.read_csv(path, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    return pd.DataFrame(cells.iloc[1:].to_numpy(dtype=object), columns=cells.iloc[0].tolist())
 
 
 def _from_table(table: pd.DataFrame) -> Predictions:

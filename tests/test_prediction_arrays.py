@@ -48,6 +48,26 @@ def test_names_and_identifiers_are_taken_where_they_are_there(tmp_path):
     }  # fmt: skip
 
 
+def test_bytes_are_text_in_utf_8(tmp_path):
+    names, ids = [name.encode() for name in ("Ödem", "Mass")], np.array([b"a", b"b", b"c"])
+    found = Predictions.read(saved(tmp_path, targets=TARGETS, logits=LOGITS, names=names, image_id=ids, patient_id=ids))
+    assert found.names == ("Ödem", "Mass") and found.images.image_id.tolist() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("identifiers", "told"),
+    [
+        ({}, ["has no array patient_id: every image counts as a patient and study of its own"]),
+        ({"study_id": ["s", "t", "u"]}, ["has no array patient_id: every image counts as a patient of its own"]),
+        ({"patient_id": ["p", "p", "q"]}, []),
+    ],
+)
+def test_that_every_image_counts_as_a_patient_is_told_once(tmp_path, caplog, identifiers, told):
+    path = saved(tmp_path, targets=TARGETS, logits=LOGITS, **identifiers)
+    Predictions.read(path)
+    assert caplog.messages == [f"{path} {line}" for line in told]
+
+
 def test_further_arrays_are_columns_of_text(tmp_path):
     found = Predictions.read(saved(tmp_path, targets=TARGETS, logits=LOGITS, age=[60, 7, 41], sex=["F", "M", ""]))
     assert list(found.images)[4:] == ["age", "sex"]
@@ -74,6 +94,16 @@ def test_further_arrays_are_columns_of_text(tmp_path):
             {"targets": TARGETS, "logits": LOGITS, "features": TARGETS},
             r"array 'features' has shape \(3, 2\)",
         ),
+        ({"targets": TARGETS, "logits": LOGITS, "names": "abc"}, r"array 'names' has shape \(\), .* each of 2 labels"),
+        (
+            {"targets": TARGETS, "logits": LOGITS, "patient_id": [b"a", b"b", b"\xff"]},
+            r"array 'patient_id', row 2: b'\\xff', expected text in UTF-8",
+        ),
+        ({"targets": TARGETS, "scores": LOGITS * 0j}, "array 'scores' is of type complex128, expected real numbers"),
+        ({"targets": TARGETS, "logits": LOGITS * 1j}, "array 'logits' is of type complex128, expected real numbers"),
+        ({"targets": TARGETS.astype(str), "logits": LOGITS}, "array 'targets' is of type <U.*, expected real numbers"),
+        ({"targets": TARGETS[:, :0], "logits": LOGITS[:, :0]}, "there are no labels"),
+        ({"targets": TARGETS[:0], "logits": LOGITS[:0]}, "there are no images"),
         ({"targets": TARGETS + 2, "logits": LOGITS}, "column 'target/0', row 0 .*: 3.0, expected 0, 1 or blank"),
     ],
 )
@@ -85,6 +115,10 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path, arrays, message):
 def test_a_file_that_is_none_is_refused(tmp_path):
     (tmp_path / "p.npz").write_text("nothing")
     with pytest.raises(ValueError, match=r"p\.npz: not readable as \.npz"):
+        Predictions.read(tmp_path / "p.npz")
+    with (tmp_path / "p.npz").open("wb") as file:
+        np.save(file, LOGITS)
+    with pytest.raises(ValueError, match=r"p\.npz: not readable as \.npz: it is an \.npy file"):
         Predictions.read(tmp_path / "p.npz")
     with pytest.raises(FileNotFoundError, match=r"there is no file .*q\.npz"):
         Predictions.read(tmp_path / "q.npz")

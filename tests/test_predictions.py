@@ -35,7 +35,7 @@ def assert_same(found, expected):
 @given(data=st.data())
 def test_a_file_gives_back_exactly_what_was_written(suffix, tmp_path_factory, data):
     row = st.tuples(ODD | TEXT, ODD | TEXT, ODD | TEXT, ODD | TEXT | st.just(""))
-    rows = data.draw(st.lists(row, unique_by=lambda row: row[0], max_size=6))
+    rows = data.draw(st.lists(row, unique_by=lambda row: row[0], min_size=1, max_size=6))
     names = data.draw(st.lists(ODD | TEXT, min_size=1, max_size=4, unique=True))
     cells = st.lists(st.floats(0, 1, width=32), min_size=len(names), max_size=len(names))
     scores = np.array([data.draw(cells) for _ in rows], dtype=np.float32).reshape(len(rows), len(names))
@@ -80,6 +80,7 @@ def test_aligned_moves_scores_and_targets_with_their_names():
 CHANGES = [
     ("image_id", 2, "000", r"column 'image_id', row 2: '000' occurs a second time"),
     ("patient_id", 1, "", r"column 'patient_id', row 1: '', expected text"),
+    ("view", 1, "PA", r"column 'view', row 1: 'PA', expected one of \['frontal', 'lateral', 'unknown'\]"),
     ("score/Opacity", 1, "1.5", r"column 'score/Opacity', row 1 \(image '001'\): 1.5, expected a number in \[0, 1\]"),
     ("score/Opacity", 0, "", r"column 'score/Opacity', row 0 .* nan"),
     ("score/Opacity", 0, "inf", r"column 'score/Opacity', row 0 .* inf"),
@@ -97,6 +98,14 @@ def test_a_wrong_cell_is_named_with_file_column_and_row(tmp_path, column, row, v
         Predictions.read(tmp_path / "p.csv")
 
 
+def test_a_row_that_is_cut_short_is_named_rather_than_filled_up(tmp_path):
+    some().write(tmp_path / "p.csv")
+    *lines, last = (tmp_path / "p.csv").read_text().splitlines()
+    (tmp_path / "p.csv").write_text("\n".join([*lines, last.rsplit(",", 2)[0]]))
+    with pytest.raises(ValueError, match=r"^\S+p\.csv: line 4 has 6 of 8 cells$"):
+        Predictions.read(tmp_path / "p.csv")
+
+
 @pytest.mark.parametrize(
     ("column", "message"),
     [
@@ -111,6 +120,13 @@ def test_a_missing_column_is_named(tmp_path, suffix, column, message):
     table.to_csv(path, index=False) if suffix == ".csv" else table.to_parquet(path)
     with pytest.raises(ValueError, match=rf"p\{suffix}: {message}"):
         Predictions.read(path)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_file_without_images_is_refused(tmp_path, suffix):
+    some(images=0).write(tmp_path / f"p{suffix}")
+    with pytest.raises(ValueError, match=rf"p\{suffix}: there are no images"):
+        Predictions.read(tmp_path / f"p{suffix}")
 
 
 def test_repeated_columns_are_refused(tmp_path):
@@ -178,8 +194,9 @@ def test_other_kinds_of_file_are_refused(tmp_path):
     (tmp_path / "p.parquet").write_bytes(b"no parquet")
     with pytest.raises(ValueError, match=r"p\.parquet: "):
         Predictions.read(tmp_path / "p.parquet")
-    with pytest.raises(FileNotFoundError):
-        Predictions.read(tmp_path / "none.csv")
+    for name in ("none.csv", "none.parquet"):
+        with pytest.raises(FileNotFoundError, match=rf"there is no file .*{name}"):
+            Predictions.read(tmp_path / name)
 
 
 def test_shapes_and_names_must_fit():
@@ -188,6 +205,8 @@ def test_shapes_and_names_must_fit():
         Predictions(images, ["a", "b"], np.zeros((3, 1)), np.zeros((3, 2)))
     with pytest.raises(ValueError, match=r"label names repeat: \['a'\]"):
         Predictions(images, ["a", "a"], np.zeros((3, 2)), np.zeros((3, 2)))
+    with pytest.raises(ValueError, match="there are no labels"):
+        Predictions(images, [], np.zeros((3, 0)), np.zeros((3, 0)))
 
 
 def test_further_columns_are_kept_as_text_whatever_they_were(tmp_path):
@@ -278,11 +297,6 @@ def test_studies_of_predictions_are_those_of_the_table():
 def test_weights_that_make_no_mean_are_refused(weights, message):
     with pytest.raises(ValueError, match=message):
         of_studies(["a", "b", "a"], ["frontal", "lateral", "lateral"]).by_study(weights)
-
-
-def test_a_view_that_is_none_is_refused_where_studies_are_merged():
-    with pytest.raises(ValueError, match=r"column 'view', row 1: 'PA', expected one of"):
-        of_studies(["a", "a"], ["frontal", "PA"]).by_study()
 
 
 def test_a_study_of_two_patients_is_named():

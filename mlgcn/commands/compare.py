@@ -7,7 +7,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, OpenUnitInterval, PositiveInt
 
-from mlgcn.commands.console import command, say
+from mlgcn.commands.console import check_out, command, say
 from mlgcn.config import parse_command
 from mlgcn.metrics.bootstrap import METHODS
 from mlgcn.reporting.compare import CLUSTERS, METRICS, RESAMPLES, compare
@@ -31,8 +31,8 @@ def main(arguments: Sequence[str]) -> None:
     """The command line of `mlgcn compare`."""
     options = parse_command(_parser(), arguments)
     with command("mlgcn compare"):
-        if options.out and not Path(options.out).parent.is_dir():
-            raise FileNotFoundError(f"--out: there is no folder {Path(options.out).parent}")
+        if options.out:
+            check_out(options.out)
         if options.figure:
             check_figure_file(Path(options.figure), "--figure")
         result = compare(

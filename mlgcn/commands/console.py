@@ -1,4 +1,4 @@
-"""How the commands speak: plain lines, and one line where the input was bad."""
+"""How the commands speak: plain lines, and one line where the input was bad or the output has no place."""
 
 import logging
 import os
@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import RenderableType
 
@@ -22,6 +23,14 @@ def say(what: str | RenderableType) -> None:
     if is_main_process():
         sys.stdout.write(what + "\n" if isinstance(what, str) else as_text(what, _width()))
         sys.stdout.flush()
+
+
+def check_out(out: str) -> None:
+    """Raises FileNotFoundError if the folder of --out is missing, ValueError if --out is a folder itself."""
+    if not Path(out).parent.is_dir():
+        raise FileNotFoundError(f"--out: there is no folder {Path(out).parent}")
+    if Path(out).is_dir():
+        raise ValueError(f"--out: {out} is a folder, expected a file to write")
 
 
 def _width() -> int:

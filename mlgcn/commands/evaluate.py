@@ -11,7 +11,7 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt
 
-from mlgcn.commands.console import command, say
+from mlgcn.commands.console import check_out, command, say
 from mlgcn.commands.evaluation_data import add_data_options, images_to_score, is_other, validation_images, with_data
 from mlgcn.commands.measuring import evaluate, model_groups
 from mlgcn.commands.scorers import (
@@ -170,8 +170,8 @@ def _parser() -> ArgumentParser:
 
 
 def _check(options: Namespace) -> None:
-    if options.out and not Path(options.out).parent.is_dir():
-        raise FileNotFoundError(f"--out: there is no folder {Path(options.out).parent}")
+    if options.out:
+        check_out(options.out)
     if (options.run is None) == (options.predictions is None):
         raise ValueError("name a run (--run) or a file of predictions (--predictions), one of them")
     if options.predictions:

@@ -15,7 +15,7 @@ from mlgcn.commands.console import command, say
 from mlgcn.commands.describe import describe
 from mlgcn.commands.train import train
 from mlgcn.config import Config, RunConfig, check_same_run, compose_config, load_config, preset_published
-from mlgcn.reporting.compare import CLUSTERS
+from mlgcn.reporting.compare import CLUSTERS, RESAMPLES
 from mlgcn.reporting.ladder import ladder_report
 from mlgcn.reporting.ladder_page import write_ladder
 from mlgcn.reporting.ladder_tables import ladder_frame, ladder_lines, ladder_rows
@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", default="runs/ladder", help="folder of the runs and the table (runs/ladder)")
     parser.add_argument("--baseline", help="preset that all are compared with; by default the first without a graph")
     parser.add_argument("--cluster", choices=list(CLUSTERS), default="patient", help="what is drawn together (patient)")
-    parser.add_argument("--resamples", type=_positive, default=2000, help="of the intervals (2000)")
+    parser.add_argument("--resamples", type=_positive, default=RESAMPLES, help=f"of the intervals ({RESAMPLES})")
     parser.add_argument(
         "--speed", choices=["once", "again", "no"], default="once", help="whether images/s are measured (once)"
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from mlgcn.commands.console import command, say
+from mlgcn.commands.console import check_out, command, say
 from mlgcn.commands.scorers import add_ensemble_options, load_scorer, make_ready
 from mlgcn.config import parse_command
 from mlgcn.data.sources import read_source
@@ -67,8 +67,7 @@ def _sort_out(options: Namespace) -> None:
 
 
 def _check(options: Namespace) -> None:
-    if not Path(options.out).parent.is_dir():
-        raise FileNotFoundError(f"--out: there is no folder {Path(options.out).parent}")
+    check_out(options.out)
     if options.pseudo_labels and (options.images or options.data.source is None):
         raise ValueError("--pseudo-labels takes a data set (--data.source, --data.root) in place of image files")
     if not options.pseudo_labels and (options.data.source or options.data.root or not options.images):

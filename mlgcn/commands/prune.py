@@ -6,7 +6,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
-from mlgcn.commands.console import command, say
+from mlgcn.commands.console import check_out, command, say
 from mlgcn.commands.evaluation_data import add_data_options, images_to_score, with_data
 from mlgcn.config import config_from_dict, parse_command
 from mlgcn.prediction import Predictor, choose_experts, with_experts
@@ -58,7 +58,9 @@ def _parser() -> ArgumentParser:
 def _check(options: Namespace) -> None:
     if options.out and not options.keep:
         raise ValueError("--out writes the model with as many experts as --keep says: give both")
-    if options.out and not Path(options.out).parent.is_dir():
-        raise FileNotFoundError(f"--out: there is no folder {Path(options.out).parent}")
+    if options.out:
+        check_out(options.out)
+        if Path(options.out).suffix != ".ckpt":
+            raise ValueError(f"--out: {options.out} ends in {Path(options.out).suffix!r}, expected .ckpt")
     if not RunDirectory(Path(options.run)).split.is_file():
         raise FileNotFoundError(f"{options.run} is no run with a recorded split, whose validation images decide")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jsonargparse import ArgumentParser, Namespace
 
-from mlgcn.commands.console import command, say
+from mlgcn.commands.console import check_out, command, say
 from mlgcn.commands.scorers import add_ensemble_options, check_new, load_scorer, make_ready
 from mlgcn.config import parse_command
 from mlgcn.data.sources import read_source
@@ -79,8 +79,7 @@ def _check(options: Namespace) -> None:
         return
     if not options.run or not options.sample or not options.out:
         raise ValueError("name a run, --sample and --out; or --check FILE")
-    if not Path(options.out).parent.is_dir():
-        raise FileNotFoundError(f"--out: there is no folder {Path(options.out).parent}")
+    check_out(options.out)
     if options.data.source is None and (options.data.root or options.data.options):
         raise ValueError("--data.root and --data.options need --data.source")
     if options.data.source is not None and options.predictions:

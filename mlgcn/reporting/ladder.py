@@ -11,7 +11,7 @@ import numpy as np
 from mlgcn.metrics import report_intervals
 from mlgcn.metrics.compare import correct_together, paired_differences
 from mlgcn.metrics.means import mean_defined, or_none
-from mlgcn.reporting.compare import CLUSTERS
+from mlgcn.reporting.compare import CLUSTERS, RESAMPLES
 from mlgcn.reporting.paired import Paired, Side, pair
 from mlgcn.run_directory import RunDirectory
 from mlgcn.suggestions import check_known
@@ -27,7 +27,7 @@ def ladder_report(
     steps: Sequence[str] = (),
     baseline: str | None = None,
     cluster: str = "patient",
-    resamples: int = 2000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from mlgcn.suggestions import unknown_name
 
 FILE = "submission.csv"
 IDS, CELLS = 10, 3  # examples in a message
+# Of a column's scores that are exactly 0 or 1, from which on it is taken for decisions: so many ties rank nothing.
+BINARISED = 0.9
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,9 @@ class Sheet:
 
 def check_submission(file: Path, sample: Path | None, format: str) -> list[str]:
     """All that is wrong with a submission, one entry a problem; none if it can be sent.
+
+    Scores are ASCII decimal numbers in [0, 1]. A column is refused as binarised if it holds two values alone, and as
+    nearly binarised if at least BINARISED of its scores are exactly 0 or 1.
 
     Args:
         file: a zip with submission.csv at its root, or that CSV file alone.
@@ -257,17 +262,22 @@ def _value_problems(label: str, cells: Sequence[str], places: Sequence[str]) -> 
         problems.append(
             f"column {label!r} is binarised: it holds {distinct[0]:g} and {distinct[1]:g} alone, expected probabilities"
         )
+    elif (hard := np.isin(scores, (0, 1))).any() and hard.mean() >= BINARISED:
+        problems.append(
+            f"column {label!r} is nearly binarised: {hard.sum()} of {len(scores)} scores are exactly 0 or 1, expected "
+            f"probabilities, fewer than {100 * BINARISED:.0f} % of them 0 or 1"
+        )
     return problems
 
 
 def _numbers(cells: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """The cells as float64 [N], NaN where they are blank or no number; and whether each is a number or blank."""
-    try:
-        return np.array(cells, dtype=np.float64), np.ones(len(cells), dtype=bool)
-    except ValueError:
-        values, number = np.full(len(cells), np.nan), np.ones(len(cells), dtype=bool)
+    values, number = np.full(len(cells), np.nan), np.ones(len(cells), dtype=bool)
     for row, cell in enumerate(cells):
         try:
+            # Python, unlike what reads a submission, takes 0_1 for 1 and knows the digits of all scripts.
+            if not cell.isascii() or "_" in cell:
+                raise ValueError
             values[row] = float(cell) if cell.strip() else np.nan
         except ValueError:
             number[row] = False

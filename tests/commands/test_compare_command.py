@@ -67,6 +67,7 @@ def test_without_options_patients_are_drawn_2000_times(capsys):
         (["other.parquet"], "1 sides to compare (other.parquet), expected at least 2"),
         (["other.parquet", "gone.csv"], "there is no run or predictions file gone.csv"),
         (["other.parquet", "one-0.parquet", "--out", "gone/out.json"], "--out: there is no folder gone"),
+        (["other.parquet", "one-0.parquet", "--out", "."], "--out: . is a folder, expected a file to write"),
         (["other.parquet", "one-0.parquet", "--figure", "a.jpg"], "--figure: a.jpg ends in '.jpg', expected one of"),
         (["other.parquet", "one-0.parquet", "--figure", "gone/a.png"], "--figure: there is no folder gone"),
         (["other.parquet", "one-0.parquet", "--threshold", "half"], "threshold is 'half', expected a number in [0, 1]"),

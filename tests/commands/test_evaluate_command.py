@@ -300,6 +300,8 @@ def test_pruning_keeps_the_better_expert_and_its_thresholds(models, capsys):
             "--data.source --split --tta: for runs, without effect on --predictions",
         ),
         (["--predictions", "short.csv", "--view_weights", "{frontal: 1}"], "has no effect on --predictions without"),
+        (["--run", "one", "--out", "data"], "--out: data is a folder, expected a file to write"),
+        (["--predictions", "short.csv", "--out", "data"], "--out: data is a folder, expected a file to write"),
         (["--run", "data"], "--run: data is no run, it has no config.yaml"),
         (["--run", "one/model.ckpt", "--data.source", "phantom", "--data.labels", "model"], "no split of their own"),
     ],
@@ -319,6 +321,7 @@ def test_what_cannot_be_scored_is_one_line_before_anything_is(arguments, message
     [
         (["one", "--out", "pruned.ckpt"], "--out writes the model with as many experts as --keep says"),
         (["one", "--keep", "1", "--out", "gone/pruned.ckpt"], "--out: there is no folder gone"),
+        (["one", "--keep", "1", "--out", "pruned.txt"], "--out: pruned.txt ends in '.txt', expected .ckpt"),
         (["one/model.ckpt"], "one/model.ckpt is no run with a recorded split"),
     ],
 )

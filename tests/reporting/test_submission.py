@@ -230,6 +230,14 @@ PROBLEMS = [
         changed(2, 1, "high"),
         "column 'Pleural Effusion': 1 of 4 values are no number: 'high' in line 3 (image 'a-1')",
     ),
+    (
+        changed(2, 1, "0_1"),
+        "column 'Pleural Effusion': 1 of 4 values are no number: '0_1' in line 3 (image 'a-1')",
+    ),
+    (
+        changed(2, 1, "٠.٥"),
+        "column 'Pleural Effusion': 1 of 4 values are no number: '٠.٥' in line 3 (image 'a-1')",
+    ),
     (changed(3, 3, "nan"), "column 'Normal': 1 of 4 values are blank or NaN: 'nan' in line 4 (image 'c.3')"),
     (changed(3, 3, " "), "column 'Normal': 1 of 4 values are blank or NaN: ' ' in line 4 (image 'c.3')"),
     (changed(4, 3, "-1e-9"), "column 'Normal': 1 of 4 values are outside [0, 1]: '-1e-9' in line 5 (image 'b,2')"),
@@ -254,6 +262,19 @@ PROBLEMS = [
 @pytest.mark.parametrize(("rows", "expected"), PROBLEMS)
 def test_each_fault_is_told_with_its_place(rows, expected, sample, tmp_path):
     assert check(rows, sample, tmp_path) == expected.split("\n")
+
+
+@pytest.mark.parametrize("hard", [45, 44])
+def test_a_column_of_which_nine_tenths_are_exactly_0_or_1_is_nearly_binarised(hard, tmp_path):
+    labels = label_space("cxr_lt_2024_task1")
+    soft = np.linspace(0.1, 0.9, 50).round(3)
+    mixed = np.where(np.arange(50) < hard, np.arange(50) % 2, soft)
+    rows = [[str(row), mixed[row], *[soft[row]] * (len(labels) - 1)] for row in range(50)]
+    expected = [
+        f"column {labels[0]!r} is nearly binarised: 45 of 50 scores are exactly 0 or 1, expected probabilities, fewer "
+        "than 90 % of them 0 or 1"
+    ]
+    assert check([["dicom_id", *labels], *rows], None, tmp_path) == (expected if hard == 45 else [])
 
 
 def test_all_faults_are_told_at_once(sample, tmp_path):
