@@ -143,7 +143,7 @@ def test_the_page_shows_split_configuration_and_environment(written):
 
 def test_the_figures_are_embedded_and_also_written(written):
     page = Page(written.report.read_text())
-    names = ["frequency", "labels_per_image", "cooccurrence", *PLAIN[1:], "training"]
+    names = ["frequency", "labels_per_image", "cooccurrence", "head_cooccurrence", *PLAIN[1:], "training"]
     assert [figure["id"] for figure in page.attributes("figure")] == names
     for name, image in zip(names, page.attributes("img"), strict=True):
         kind, _, data = image["src"].partition(",")
@@ -203,6 +203,24 @@ def test_the_sections_hold_all_figures_that_there_are_with_remarks_behind_their_
         "loss_gradients": "Drawn without large-loss reconsideration",
     }.items():
         assert said in remarks[name]
+
+
+@pytest.mark.parametrize(
+    ("groups", "names"),
+    [
+        ({"head": [], "medium": NAMES}, NAMES),
+        ({"head": NAMES[2:], "medium": NAMES[:2]}, NAMES),  # with no other label in any image
+        (GROUPS, [*NAMES[:2], "Mass"]),
+    ],
+)
+def test_what_comes_with_head_labels_is_drawn_only_where_some_of_the_report_come_with_others(
+    groups, names, evaluation, run
+):
+    predictions = Predictions.read(evaluation.predictions)
+    save_graph(run.label_graph, cooccurrence([[1, 1, 0]] * 2 + [[0, 0, 1]], names))
+    report = multilabel_report(predictions.scores, predictions.targets, NAMES, groups, "a rule")
+    figures, _ = page_figures(report, predictions, run)
+    assert "cooccurrence" in figures and "head_cooccurrence" not in figures
 
 
 def test_the_page_shows_a_comparison_as_long_as_there_is_one(evaluation, tmp_path):
