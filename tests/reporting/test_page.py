@@ -16,7 +16,7 @@ from mlgcn.predictions import Predictions
 from mlgcn.reporting import write_page
 from mlgcn.reporting.compare import compare
 from mlgcn.reporting.page_figures import SECTIONS, page_figures
-from mlgcn.reporting.tables import detail_lines
+from mlgcn.reporting.tables import detail_lines, number
 from mlgcn.run_directory import EvaluationFiles, RunDirectory
 
 HOSTILE = '<script>alert("x")</script>&\'"'
@@ -119,6 +119,8 @@ def test_the_page_holds_the_numbers_next_to_no_skill(written):
     assert text.startswith("a <run> – mlgcn a <run> test split · 80 images · 3 labels")
     assert f"mAP {report['mAP']:.3f} no skill {report['no_skill_mAP']:.3f}" in text
     assert f"mAUC {report['mAUC']:.3f} no skill 0.500" in text
+    head = [number(report["groups"]["head"][mean]) for mean in ("mAP", "no_skill_mAP", "mAUC", "mF1", "mBACC")]
+    assert f"head{''.join(head)}1" in text
     shares = [report["per_label"][name]["prevalence"] for name in NAMES[:2]]
     # Called positive throughout, precision is the prevalence and recall 1.
     always = np.mean([2 * share * 1 / (share + 1) for share in shares])
