@@ -1,4 +1,4 @@
-"""Draws the figure of each page in docs/losses: loss and gradient against the logit.
+"""Draws the figures of the pages in docs/losses: loss and gradient against the logit.
 
 Run: python docs/draw_losses.py
 """
@@ -82,7 +82,7 @@ def shortened(svg: str) -> str:
 
 
 def figures() -> dict[str, Figure]:
-    """The figure of each page, every loss with its default values."""
+    """The figures of the pages, every loss with its default values."""
     given = (COUNTS, IMAGES)
     rows = {
         "binary": [
@@ -96,6 +96,7 @@ def figures() -> dict[str, Figure]:
             Row("RAL", "gamma 4 and 0, hill 1.5", RobustAsymmetricLoss()),
         ],
         "distribution_balanced": [Row("distribution-balanced", "", DistributionBalancedLoss(*given))],
+        "softmax": [Row("softmax", "two labels, one of them positive", beside(-2.0, 2.0))],
         "negative_regularization": [
             Row("NR", "scale 2", NegativeRegularizationLoss(*given)),
             Row("ANR", "beta 10", AdaptiveNegativeRegularizationLoss(*given)),
@@ -110,8 +111,19 @@ def figures() -> dict[str, Figure]:
     }
     meanings = dict.fromkeys(("binary", "distribution_balanced", "negative_regularization", "margin"), FREQUENCIES)
     meanings |= {"nvum": ("remembered at t = 2", "at t = −2"), "hard_labels": ("factor 2", "factor 3")}
+    meanings["softmax"] = ("logit of the other label −2", "2")
     drawn = {name: signs_figure(of_page, meanings.get(name, ())) for name, of_page in rows.items()}
     return drawn | {"mixing": mixing_figure(), "multi_expert": diversity_figure()}
+
+
+def beside(*others: float) -> Callable[[Tensor, Tensor], Tensor]:
+    """The cross-entropy of a softmax over each logit and another label's, whose target is the opposite."""
+
+    def values(logits: Tensor, targets: Tensor) -> Tensor:
+        pairs = torch.stack([logits, torch.tensor(others).expand_as(logits)], dim=-1)
+        return -(torch.stack([targets, 1 - targets], dim=-1) * pairs.log_softmax(dim=-1)).sum(dim=-1)
+
+    return values
 
 
 def remembering(*memories: float) -> Callable[[Tensor, Tensor], Tensor]:

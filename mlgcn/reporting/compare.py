@@ -17,7 +17,7 @@ from mlgcn.reporting.paired import Paired, read_paired
 from mlgcn.run_directory import EvaluationFiles, RunDirectory
 from mlgcn.suggestions import check_known
 
-METRICS = ("mAP", "mAUC", "mF1")
+METRICS = ("mAP", "mAUC", "mF1", "mBACC")
 CLUSTERS = {"patient": "patient_id", "study": "study_id", "image": "image_id"}
 OWN = "own"
 RESAMPLES = 2000

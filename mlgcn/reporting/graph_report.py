@@ -26,7 +26,7 @@ from mlgcn.reporting.graph_figures import (
 )
 from mlgcn.reporting.graph_page import write_graph_page
 from mlgcn.reporting.graph_tables import change_rows, edge_rows, label_rows, sampling_rows, threshold_rows
-from mlgcn.reporting.heat_maps import cooccurrence_figure, head_cooccurrence_figure
+from mlgcn.reporting.heat_maps import cooccurrence_figure, head_cooccurrence, head_cooccurrence_figure
 from mlgcn.reporting.network import network_figure
 
 MOST_DRAWN = 200  # labels in heat maps, network and page
@@ -192,8 +192,8 @@ class GraphReport:
         for kind in ("counts", "conditional"):
             for order in ("frequency", "clustering"):
                 figures[f"{kind}_by_{order}"] = cooccurrence_figure(drawn, kind, order)
-        if set(self.groups["head"]) - {"No Finding"}:
-            figures["head"] = head_cooccurrence_figure(drawn, self.groups)
+        if (shares := head_cooccurrence(drawn, self.groups)).notna().any(axis=None):
+            figures["head"] = head_cooccurrence_figure(shares)
         if self.changes is not None:
             figures["changes"] = comparison_figure(self._firm(self.changes), title, self.against)
         if self.simulations:

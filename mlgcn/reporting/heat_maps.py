@@ -60,30 +60,39 @@ def cooccurrence_figure(cooc: Cooccurrence, kind: str = "conditional", order: st
 
 
 @styled
-def head_cooccurrence_figure(
-    cooc: Cooccurrence, groups: Mapping[str, Sequence[str]], without: Sequence[str] = ("No Finding",)
-) -> Figure:
-    """Heat map of what comes with each head label: of its pairs with the labels shown, the share of each of them.
-
-    Every column adds up to 1.
+def head_cooccurrence_figure(shares: pd.DataFrame) -> Figure:
+    """Heat map of what comes with each head label; above 60 labels without their names.
 
     Args:
-        groups: names of the head, medium and tail labels.
-        without: labels to leave out.
+        shares: as head_cooccurrence gives it.
     Source: Seo et al. 2023, figure 2b.
-    Raises: ValueError if no head label is left.
+    Raises: ValueError if there is no head label.
+    """
+    if shares.empty:
+        raise ValueError("no head label to draw: the shares have no column")
+    rows, columns = ([short(name, 30) for name in names] for names in (shares.index, shares.columns))
+    return _heat_map(shares, rows, columns, "share of the column's pairs")[0]
+
+
+def head_cooccurrence(
+    cooc: Cooccurrence, groups: Mapping[str, Sequence[str]], without: Sequence[str] = ("No Finding",)
+) -> pd.DataFrame:
+    """Of the pairs of each head label with the others, the share of each label: a row a label, a column a head label.
+
+    Both go from frequent to rare. A column adds up to 1, the label itself being NaN; one without pairs is NaN.
+
+    Args:
+        groups: names of the labels by group; without a group "head" there is no column.
+        without: labels to leave out.
     """
     rows = [at for at in np.argsort(-cooc.totals, kind="stable") if cooc.names[at] not in without]
-    columns = [at for at in rows if cooc.names[at] in groups["head"]]
-    if not columns:
-        raise ValueError(f"no head label to draw: head holds {list(groups['head'])}, left out are {list(without)}")
+    columns = [at for at in rows if cooc.names[at] in groups.get("head", ())]
     pairs = cooc.counts.astype(float)
     np.fill_diagonal(pairs, np.nan)
     pairs = pairs[np.ix_(rows, columns)]
     sums = np.nansum(pairs, axis=0)
-    frame = pd.DataFrame(pairs / np.where(sums > 0, sums, np.nan))
-    down, across = ([short(cooc.names[at], 30) for at in side] for side in (rows, columns))
-    return _heat_map(frame, down, across, "share of the column's pairs")[0]
+    down, across = ([cooc.names[at] for at in side] for side in (rows, columns))
+    return pd.DataFrame(pairs / np.where(sums > 0, sums, np.nan), down, across)
 
 
 @styled

@@ -28,7 +28,7 @@ def increments_figure(result: Mapping[str, Any]) -> Figure:
     comparisons = result.get("comparisons", [result])
     metrics = list(next(iter(comparisons[0]["per_label"].values()), {}))
     if not metrics:
-        raise ValueError("the comparison has no metric of single labels to draw, such as mAP, mAUC or mF1")
+        raise ValueError("the comparison has no metric of single labels to draw, such as mAP or mAUC")
     labels = comparisons[0]["settings"]["labels"]
     names = sorted(labels, key=lambda name: -labels[name]["positives"])[:MOST_DRAWN]
     height = len(comparisons) * (0.235 * len(names) + 0.9) + 0.4

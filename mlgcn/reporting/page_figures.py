@@ -31,6 +31,8 @@ from mlgcn.reporting.heat_maps import (
     confusion_figure,
     confusion_remark,
     cooccurrence_figure,
+    head_cooccurrence,
+    head_cooccurrence_figure,
 )
 from mlgcn.reporting.increments import increments_figure
 from mlgcn.reporting.tables import labels_by_group, number, resampled
@@ -44,6 +46,8 @@ SECTIONS = {
         "labels_per_image": "How many labels the training images have at once.",
         "cooccurrence": "Findings that come together in the training images: of the images with the row's label, the "
         "percentage that also has the column's.",
+        "head_cooccurrence": "What comes with each head label in the training images: of all its pairs with other "
+        "labels, the percentage that is with the row's; a column adds up to 100. No Finding is left out.",
     },
     "Recognition": {
         "precision_recall": "How many of the images called positive are right (precision) as more of the true ones are "
@@ -146,11 +150,12 @@ def _add_of_run(run: RunDirectory, report: dict[str, Any], figures: dict[str, Fi
     if run.label_graph.exists():
         cooc, _ = load_graph(run.label_graph)
         figures["cooccurrence"] = cooccurrence_figure(cooc)
-        if len(cooc.names) > MOST_DRAWN and set(cooc.names) <= set(report["per_label"]):
+        groups = labels_by_group(report) if set(cooc.names) <= set(report["per_label"]) else {}
+        if (shares := head_cooccurrence(cooc, groups)).notna().any(axis=None):
+            figures["head_cooccurrence"] = head_cooccurrence_figure(shares)
+        if groups and len(cooc.names) > MOST_DRAWN:
             # The frequency figure leaves labels out.
-            figures["labels_per_image"] = label_distribution_figure(
-                cooc, labels_by_group(report), cooc.labels_per_image or None
-            )
+            figures["labels_per_image"] = label_distribution_figure(cooc, groups, cooc.labels_per_image or None)
             remarks["labels_per_image"] = "On the left, how often each of all labels occurs."
         elif cooc.labels_per_image:
             figures["labels_per_image"] = labels_per_image_figure(cooc.labels_per_image)

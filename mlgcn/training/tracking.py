@@ -18,6 +18,7 @@ from mlgcn.run_directory import LadderDirectory, RunDirectory
 from mlgcn.stopping import is_main_process
 
 SECONDS_BETWEEN_WRITES = 10
+SENT = ("mAP", "mAUC", "mF1", "mBACC")
 
 
 class Tracking:
@@ -47,12 +48,8 @@ class Tracking:
         """Sends the final metrics, the table by label, the figures, and by label what is gained over other models."""
         if self.wandb is None:
             return
-        overall = {f"test/{name}": report[name] for name in ("mAP", "mAUC", "mF1", "no_skill_mAP")}
-        groups = {
-            f"test/{name}_{group}": values[name]
-            for group, values in report["groups"].items()
-            for name in ("mAP", "mAUC", "mF1")
-        }
+        overall = {f"test/{name}": report[name] for name in (*SENT, "no_skill_mAP")}
+        groups = {f"test/{name}_{group}": values[name] for group, values in report["groups"].items() for name in SENT}
         self.wandb.summary.update({name: value for name, value in (overall | groups).items() if value is not None})
         tables = {"test/per_label": pd.DataFrame(report["per_label"]).T.rename_axis("label").reset_index()}
         if increments is not None:

@@ -14,6 +14,7 @@ from mlgcn.losses import LOSSES
 
 DOCS = Path(__file__).parents[2] / "docs"
 INDEX = (DOCS / "losses" / "README.md").read_text()
+FIGURES = sorted(path.stem for path in (DOCS / "losses").glob("*.svg"))
 PAGES = {path.stem: path.read_text() for path in sorted((DOCS / "losses").glob("*.md")) if path.stem != "README"}
 # A loss stands on the page of its module; what goes with any loss, on a page of its own.
 FAMILIES = {name: kind.__module__.split(".")[-1] for name, kind in LOSSES.items()}
@@ -106,12 +107,12 @@ def test_a_table_of_settings_has_a_column_for_each_loss_of_the_page():
 
 
 def test_every_page_shows_its_figure_and_no_figure_is_left_over(drawn):
-    assert set(drawn) == set(PAGES) == {path.stem for path in (DOCS / "losses").glob("*.svg")}
-    for name, page in PAGES.items():
-        assert re.findall(r"!\[.+\]\((.*?)\)", page) == [f"{name}.svg"]
+    shown = {name: re.findall(r"!\[.+\]\((.*?)\.svg\)", page) for name, page in PAGES.items()}
+    assert all(name in of_page for name, of_page in shown.items())
+    assert sorted(name for of_page in shown.values() for name in of_page) == sorted(drawn) == FIGURES
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", FIGURES)
 def test_the_figures_are_those_that_the_command_draws(name, drawn):
     kept, fresh = lines_of((DOCS / "losses" / f"{name}.svg").read_text()), lines_of(drawn[name])
     assert len(kept) == len(fresh) > 3
@@ -129,6 +130,16 @@ def lines_of(svg):
 def test_a_figure_is_the_same_on_every_run(script, drawn, tmp_path):
     script.main(tmp_path)
     assert {path.stem: path.read_text() for path in tmp_path.iterdir()} == drawn
+
+
+def test_in_a_softmax_a_negative_is_pushed_down_the_less_the_higher_the_positive(script):
+    others = np.array([-2.0, 2.0])
+    z, loss, gradient = script.curves(script.beside(*others), 0.0, 2)
+    z = z[:, None].astype(np.float64)
+    share = np.exp(z) / (np.exp(z) + np.exp(others))
+    np.testing.assert_allclose(gradient, share, rtol=1e-5)
+    np.testing.assert_allclose(loss, -np.log(1 - share), rtol=1e-4)
+    assert (np.diff(gradient, axis=1) < 0).all()
 
 
 def test_what_a_figure_is_drawn_for_is_what_its_page_says(script):

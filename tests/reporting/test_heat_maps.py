@@ -13,6 +13,7 @@ from mlgcn.reporting.heat_maps import (
     confusion_figure,
     confusion_remark,
     cooccurrence_figure,
+    head_cooccurrence,
     head_cooccurrence_figure,
 )
 from mlgcn.reporting.tables import by_frequency
@@ -96,7 +97,7 @@ def test_head_columns_are_the_shares_of_their_pairs(label_graph_of):
     names = ["No Finding", *(f"f{i}" for i in range(8))]
     cooc, groups, values = label_graph_of(9, names=names)
     groups["head"] = list(dict.fromkeys(["No Finding", *groups["head"]]))
-    figure = head_cooccurrence_figure(cooc, groups)
+    figure = head_cooccurrence_figure(head_cooccurrence(cooc, groups))
     order = [i for i in np.argsort(-values.sum(axis=0), kind="stable") if names[i] != "No Finding"]
     heads = [i for i in order if names[i] in groups["head"]]
     assert labels(figure.axes[0].get_xticklabels()) == [names[i] for i in heads]
@@ -110,8 +111,17 @@ def test_head_columns_are_the_shares_of_their_pairs(label_graph_of):
 
 def test_without_a_head_label_there_is_nothing_to_draw(label_graph_of):
     cooc, groups, _ = label_graph_of(4, names=["No Finding", "a", "b", "c"])
-    with pytest.raises(ValueError, match=r"no head label to draw: head holds \['No Finding'\]"):
-        head_cooccurrence_figure(cooc, groups | {"head": ["No Finding"]})
+    for none in (groups | {"head": ["No Finding"]}, {"lung": ["a", "b", "c"]}):
+        shares = head_cooccurrence(cooc, none)
+        assert shares.shape == (3, 0)
+        with pytest.raises(ValueError, match="no head label to draw"):
+            head_cooccurrence_figure(shares)
+
+
+def test_a_head_label_that_comes_with_no_other_has_no_shares():
+    shares = head_cooccurrence(cooccurrence(VALUES, NAMES), {"head": ["Common", "Never"]})
+    assert list(shares) == ["Common", "Never"] and shares.Never.isna().all()
+    np.testing.assert_allclose(shares.Common, [np.nan, 2 / 3, 1 / 3, 0])
 
 
 @pytest.mark.parametrize(

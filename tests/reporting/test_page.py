@@ -16,7 +16,7 @@ from mlgcn.predictions import Predictions
 from mlgcn.reporting import write_page
 from mlgcn.reporting.compare import compare
 from mlgcn.reporting.page_figures import SECTIONS, page_figures
-from mlgcn.reporting.tables import detail_lines
+from mlgcn.reporting.tables import detail_lines, number
 from mlgcn.run_directory import EvaluationFiles, RunDirectory
 
 HOSTILE = '<script>alert("x")</script>&\'"'
@@ -119,6 +119,8 @@ def test_the_page_holds_the_numbers_next_to_no_skill(written):
     assert text.startswith("a <run> – mlgcn a <run> test split · 80 images · 3 labels")
     assert f"mAP {report['mAP']:.3f} no skill {report['no_skill_mAP']:.3f}" in text
     assert f"mAUC {report['mAUC']:.3f} no skill 0.500" in text
+    head = [number(report["groups"]["head"][mean]) for mean in ("mAP", "no_skill_mAP", "mAUC", "mF1", "mBACC")]
+    assert f"head{''.join(head)}1" in text
     shares = [report["per_label"][name]["prevalence"] for name in NAMES[:2]]
     # Called positive throughout, precision is the prevalence and recall 1.
     always = np.mean([2 * share * 1 / (share + 1) for share in shares])
@@ -143,7 +145,7 @@ def test_the_page_shows_split_configuration_and_environment(written):
 
 def test_the_figures_are_embedded_and_also_written(written):
     page = Page(written.report.read_text())
-    names = ["frequency", "labels_per_image", "cooccurrence", *PLAIN[1:], "training"]
+    names = ["frequency", "labels_per_image", "cooccurrence", "head_cooccurrence", *PLAIN[1:], "training"]
     assert [figure["id"] for figure in page.attributes("figure")] == names
     for name, image in zip(names, page.attributes("img"), strict=True):
         kind, _, data = image["src"].partition(",")
@@ -203,6 +205,24 @@ def test_the_sections_hold_all_figures_that_there_are_with_remarks_behind_their_
         "loss_gradients": "Drawn without large-loss reconsideration",
     }.items():
         assert said in remarks[name]
+
+
+@pytest.mark.parametrize(
+    ("groups", "names"),
+    [
+        ({"head": [], "medium": NAMES}, NAMES),
+        ({"head": NAMES[2:], "medium": NAMES[:2]}, NAMES),  # with no other label in any image
+        (GROUPS, [*NAMES[:2], "Mass"]),
+    ],
+)
+def test_what_comes_with_head_labels_is_drawn_only_where_some_of_the_report_come_with_others(
+    groups, names, evaluation, run
+):
+    predictions = Predictions.read(evaluation.predictions)
+    save_graph(run.label_graph, cooccurrence([[1, 1, 0]] * 2 + [[0, 0, 1]], names))
+    report = multilabel_report(predictions.scores, predictions.targets, NAMES, groups, "a rule")
+    figures, _ = page_figures(report, predictions, run)
+    assert "cooccurrence" in figures and "head_cooccurrence" not in figures
 
 
 def test_the_page_shows_a_comparison_as_long_as_there_is_one(evaluation, tmp_path):

@@ -81,7 +81,7 @@ def test_metrics_figures_and_gains_by_label_are_sent(tmp_path, tiny_config, monk
         "Mass": {"group": "head", "AP": 0.25, "positives": 3},
         "Hernia": {"group": "tail", "AP": None, "positives": 0},
     }
-    means = {"mAP": 0.25, "mAUC": 0.5, "mF1": None, "no_skill_mAP": 0.1}
+    means = {"mAP": 0.25, "mAUC": 0.5, "mF1": None, "mBACC": 0.6, "no_skill_mAP": 0.1}
     report = {**means, "groups": {"head": means}, "per_label": labels}
     gains = pd.DataFrame({"label": ["Mass", "Hernia"], "against": ["B", None], "delta": [0.5, None]})
     tracking.evaluation(report, {}, gains)  # nothing is open yet
@@ -90,6 +90,7 @@ def test_metrics_figures_and_gains_by_label_are_sent(tmp_path, tiny_config, monk
     summary = dict(tracking.wandb.summary)
     tracking.finish()
     assert summary["test/mAP"] == 0.25 and summary["test/mAUC_head"] == 0.5 and "test/mF1" not in summary
+    assert summary["test/mBACC"] == summary["test/mBACC_head"] == 0.6
     tables = sent_tables(tmp_path)
     assert set(tables) == {"test/per_label", "test/increments"}
     assert tables["test/per_label"].label.tolist() == ["Mass", "Hernia"]
