@@ -95,7 +95,7 @@ def _compare(
         return
     settings = scorer.settings
     # Holm's correction is for the number of sides too: with fewer resamples no label could be told apart.
-    resamples = settings.bootstrap or RESAMPLES * len(against)
+    resamples = max(settings.bootstrap, RESAMPLES * len(against))
     result = compare([str(files.folder), *against], settings.cluster, resamples, seed)
     files.comparison.write_text(json.dumps(result, indent=2, allow_nan=False))
     say(comparison_rows(result))

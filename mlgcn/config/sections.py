@@ -175,7 +175,7 @@ class EvaluationConfig:
     threshold: float | Literal["validation", "youden"] = "validation"
     """For F1 and other decisions: one probability, or for each label, on the validation split, the one with the best F1
     or the largest sum of sensitivity and specificity (youden)."""
-    bootstrap: int = 0
+    bootstrap: int = 1000
     """Resamples of the test images for confidence intervals; 0 gives none."""
     cluster: Literal["patient", "study", "image"] = "patient"
     """What is drawn together in a resample."""

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from mlgcn import Predictor, cli
-from mlgcn.commands import evaluate
+from mlgcn.commands import evaluate, measuring
 from mlgcn.config import config_from_dict, save_config
 from mlgcn.data.sources import read_source
 from mlgcn.data.splits import save_split
@@ -204,22 +204,22 @@ def test_what_is_gained_over_others_is_written_shown_and_gone_with_the_next_eval
     evaluate.main([*asked, "--against", "one.parquet", "two.parquet"])
     files = EvaluationFiles(Path("gained"), Path("gained/metrics.json"))
     found = json.loads(files.comparison.read_text())
-    assert found == compare(["gained", "one.parquet", "two.parquet"], "image", 30, 4)
+    assert found == compare(["gained", "one.parquet", "two.parquet"], "image", 4000, 4)
     assert {entry["delta"] for entry in found["comparisons"][1]["per_label"]["Mass"].values()} == {0}
     assert "B: one.parquet" in capsys.readouterr().out and 'id="increments"' in files.report.read_text()
     evaluate.main(asked)
     assert not files.comparison.exists() and "increments" not in files.report.read_text()
 
 
-def test_a_runs_own_sides_are_those_of_its_own_test_images_alone(workplace, alone, tmp_path):
+def test_a_runs_own_sides_are_those_of_its_own_test_images_alone(alone, tmp_path, monkeypatch):
+    monkeypatch.setattr(measuring, "write_page", lambda files, *_: files.report)
     shutil.copytree("two", tmp_path / "run")
     alone["one", "test"].write("side.parquet")
     run, predictor = RunDirectory(tmp_path / "run"), Predictor.load("two", "cpu")
     settings = predictor.description.config["evaluation"] | {"against": ["side.parquet"]}
     Predictor.load("two", "cpu", settings=settings).save(run.model)
-    evaluate.main(["--run", str(run.path), *PLAIN])
-    evaluate.main(["--run", str(run.path), "--split", "val", *PLAIN])
-    assert not list(run.path.rglob("comparison.json"))  # these groups have a folder of their own
+    evaluate.main(["--run", str(run.path), "--split", "val"])
+    assert not list(run.path.rglob("comparison.json"))
     evaluate.main(["--run", str(run.path)])
     assert json.loads(run.test.comparison.read_text())["b"] == "side.parquet"
     evaluate.main(["--run", str(run.path), "--against"])
