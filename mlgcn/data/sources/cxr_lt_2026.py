@@ -45,9 +45,9 @@ def read_cxr_lt_2026(
 
     Reads every table, plain or gz, whose name has the word train or training, dev, development or val, or test in it,
     such as `CXRLT_2026_training.csv` and `CXRLT_2026_TEST_ALL_TASK1.csv`: ImageID, in training also StudyDate_DICOM,
-    PatientID and the 30 classes, and any other class. An image in several files is one row; a class that none of them
-    gives is unknown. Images listed in `Removal.csv` and `corrupted_images.csv` are left out. The others stand side by
-    side, or one or two folders down, as PadChest and NIH are downloaded.
+    PatientID and all 30 classes; elsewhere and beside these any classes. An image in several files is one row; a class
+    that none of them gives is unknown. Images listed in `Removal.csv` and `corrupted_images.csv` are left out. The
+    others stand side by side, or one or two folders down, as PadChest and NIH are downloaded.
 
     A PatientID or date written as a float, 12345.0 or 1.2345e+04, is the whole number. One that lost digits, 3.2e+38,
     is the patient whose full number it rounds, if there is one, and stays text otherwise, with a warning. A study is

@@ -153,7 +153,7 @@ def _held(file: Path, content: Any, kinds: tuple[type, ...], expected: str) -> A
     content = content.tolist() if isinstance(content, np.ndarray) else content
     if not isinstance(content, kinds):
         wanted = " or ".join(kind.__name__ for kind in kinds)
-        raise ValueError(f"{file}: holds a {type(content).__name__}, expected {expected} as {wanted}")
+        raise ValueError(f"{file}: holds {type(content).__name__}, expected {expected} as {wanted}")
     return content
 
 

@@ -31,18 +31,18 @@ def without_unreadable(table: LabelTable, folder: Path) -> LabelTable:
 
 
 def prepared_from(folder: Path) -> dict[str, Any] | None:
-    """The source that `mlgcn prepare` read, and every option of its reader; None where the folder is none of its own.
+    """The source that `mlgcn prepare` read, and every option of its reader, as recorded; None where it made no record.
 
-    Raises: ValueError where its record holds neither.
+    Raises: ValueError where the record cannot be read.
     """
     file = folder / PREPARED
     if not file.is_file():
         return None
     try:
-        record = json.loads(file.read_text())
-        return {key: record[key] for key in ("source", "options")}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{file}: not as mlgcn prepare writes it, with source and options: {error}") from error
+        record = dict(json.loads(file.read_text()))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{file}: not as mlgcn prepare writes it: {error}") from error
+    return {key: record[key] for key in ("source", "options") if key in record}
 
 
 def _image_ids(folder: Path, stem: str) -> set[str]:
