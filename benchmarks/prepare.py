@@ -107,7 +107,7 @@ def main() -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     console = Console(width=100)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as target:
         path = Path(folder) / "image.jpg"
         for noise in options.noise:
             write_image(path, noise)
@@ -115,7 +115,7 @@ def main() -> None:
             console.print(compare(path, options.size, options.repeats, title))
         if options.images:
             rates = [
-                images_a_second(path, Path(folder) / str(number), options.size, options.images, number)
+                images_a_second(path, Path(target) / str(number), options.size, options.images, number)
                 for number in options.processes
             ]
             for number, rate in zip(options.processes, rates, strict=True):

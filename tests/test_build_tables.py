@@ -128,6 +128,24 @@ def test_the_record_holds_the_whole_policy(tiny_config, hospital, tmp_path):
     assert record["images"] == {"read": IMAGES, "used": IMAGES}
 
 
+def test_the_record_holds_the_policy_that_was_applied_when_the_images_were_prepared(tiny_config, hospital, tmp_path):
+    settings = hospital()
+    assert build_table(tiny_config(data={**settings, "options": {}})).sources["table"]["prepared"] is None
+    written = {"size": 64, "source": "chexpert", "options": {"uncertain": "positive"}, "labels_sha256": "0"}
+    (tmp_path / "hospital" / "prepare.json").write_text(json.dumps(written))
+    for root in ("hospital", "hospital/labels.csv"):  # a folder or the file in it
+        built = build_table(tiny_config(data={**settings, "root": str(tmp_path / root), "options": {}}))
+        assert built.sources["table"]["prepared"] == {"source": "chexpert", "options": {"uncertain": "positive"}}
+
+
+@pytest.mark.parametrize("content", ["", "5"])
+def test_a_record_of_preparing_that_is_damaged_is_refused(tiny_config, hospital, tmp_path, content):
+    settings = hospital()
+    (tmp_path / "hospital" / "prepare.json").write_text(content)
+    with pytest.raises(ValueError, match=r"prepare\.json: not as mlgcn prepare writes it"):
+        build_table(tiny_config(data={**settings, "options": {}}))
+
+
 def test_defaults_of_a_reader_are_written_out(tiny_config):
     assert full_options(tiny_config().data) == {"images": 96, "seed": 0}
 

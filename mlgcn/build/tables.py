@@ -1,6 +1,7 @@
 """From the configuration to the labels of a run's images, from one data set or several."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,6 +12,8 @@ from mlgcn.config import Config, DataConfig, SourceConfig
 from mlgcn.data.combine import combine, fill_from, fill_unknown, of_views
 from mlgcn.data.ontology import describe_mapping, map_labels
 from mlgcn.data.sources import read_source, reader_options
+from mlgcn.data.sources.prepared import prepared_from
+from mlgcn.data.sources.table import table_file
 from mlgcn.data.sources.values import meaning
 from mlgcn.data.splits import check_patients, complete_split, recorded_split, told_parts
 from mlgcn.labels import LabelTable
@@ -27,7 +30,8 @@ class BuiltTable:
         table: every image in a split, unless they were left undivided.
         method: in words, how the images came into their splits.
         sources: one a data set, ready for JSON: reader, root, every option of the reader (the label policy among them),
-            use, absent, weight, pseudo_labels, images, and from which labels each label comes (null: as read).
+            use, absent, weight, pseudo_labels, images, from which labels each label comes (null: as read), and of a
+            table of `mlgcn prepare` what that read, and with which options (null: it is none).
     """
 
     table: LabelTable
@@ -121,10 +125,12 @@ def _divided(
 
 
 def _described(source: SourceConfig, read: int, used: int, mapping: Mapped | None) -> dict[str, Any]:
+    options = reader_options(source.source, source.options)
     return {
         "reader": source.source,
         "root": source.root,
-        "options": reader_options(source.source, source.options),
+        "options": options,
+        "prepared": _prepared(source, options),
         "use": source.use,
         "absent": source.absent,
         "weight": source.weight,
@@ -132,3 +138,10 @@ def _described(source: SourceConfig, read: int, used: int, mapping: Mapped | Non
         "images": {"read": read, "used": used},
         "labels": mapping,
     }
+
+
+def _prepared(source: SourceConfig, options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What `mlgcn prepare` read, whose options already made the labels of its table what they are."""
+    if source.source != "table" or source.root is None:
+        return None
+    return prepared_from(table_file(Path(source.root), options["csv"]).parent)

@@ -41,7 +41,8 @@ def main(arguments: Sequence[str]) -> None:
         if options.check is not None:
             _look(table, options)
             return
-        folder, root = Path(options.out), Path(options.root) if options.root else None
+        folder = Path(options.out)
+        originals = [Path(place) for place in (options.root, given.get("images")) if isinstance(place, str)]
         origin = {"source": options.source, "options": _recorded(options.source, given)}
         with _shown() as progress:
             report = prepare(
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str]) -> None:
                 folder,
                 settings,
                 origin=origin,
-                root=root,
+                originals=originals,
                 workers=options.workers,
                 shard=shard,
                 progress=progress,

@@ -1,18 +1,16 @@
 """Reading one image from disk."""
 
-import re
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
-from zlib import crc32
 
 import numpy as np
 import simplejpeg
 import torch
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
-from torchvision.io import ImageReadMode, decode_image
 
 from mlgcn.data.dicom import decode_dicom, is_dicom
 from mlgcn.data.phantom import draw_phantom, parse_phantom_path
@@ -76,7 +74,7 @@ def to_8_bits(pixels: np.ndarray) -> np.ndarray:
 
 
 def read_stored(path: str, size: int | None = None) -> Stored:
-    """The image as stored: 8 bits, or 16 where a PNG has 16; DICOM in 8 bits over its window.
+    """The image as stored: 8 bits, or 16 where a grey PNG has 16; DICOM in 8 bits over its window.
 
     Args:
         size: the least side that is needed, if not the whole image.
@@ -114,8 +112,8 @@ def _decode(content: bytes, size: int | None) -> Stored:
 def _decode_jpeg(content: bytes, size: int | None) -> Stored:
     with _damaged("JPEG"):
         height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
-    if colours == "CMYK":
-        raise ValueError("a JPEG in CMYK, which is for print; expected grey or RGB")
+    if colours in ("CMYK", "YCCK"):
+        raise ValueError(f"a JPEG in {colours}, which is for print; expected grey or RGB")
     _check_sides(height, width)
     least = 0
     if size is not None and min(height, width) >= 2 * size:
@@ -128,43 +126,29 @@ def _decode_jpeg(content: bytes, size: int | None) -> Stored:
 
 
 def _decode_png(content: bytes) -> np.ndarray:
-    _check_chunks(content)
+    # Pillow takes colour in 8 bits. torchvision 0.29 crashes the process where libpng meets an error in the image data.
     with _damaged("PNG"):
-        image = decode_image(torch.frombuffer(bytearray(content), dtype=torch.uint8), ImageReadMode.GRAY)
-    _check_sides(*image.shape[1:])
-    return image[0].numpy()
-
-
-def _check_chunks(content: bytes) -> None:
-    """Raises: ValueError on an animated PNG, or one whose chunks are damaged.
-
-    torchvision 0.29 crashes the process where libpng meets an error in the image data, so their checksums come first.
-    """
-    place, pixels = len(_PNG), False
-    while place + 8 <= len(content):
-        length, kind = struct.unpack_from(">I4s", content, place)
-        end = place + 8 + length
-        if kind == b"acTL" and not pixels:
-            raise ValueError("an animated PNG, expected one image")
-        if kind == b"IEND":
-            return
-        if end + 4 > len(content):
-            raise ValueError(f"truncated or damaged PNG: the file ends within chunk {kind.decode('latin-1')!r}")
-        critical = kind[:1].isupper()  # of the others libpng only warns
-        if critical and crc32(content[place + 4 : end]) != int.from_bytes(content[end : end + 4]):
-            raise ValueError(f"truncated or damaged PNG: wrong checksum of chunk {kind.decode('latin-1')!r}")
-        pixels |= kind == b"IDAT"
-        place = end + 4
+        image = Image.open(BytesIO(content), formats=["PNG"])
+        image.load()
+        Image.open(BytesIO(content), formats=["PNG"]).verify()  # the checksums, of which load takes no notice
+    if getattr(image, "is_animated", False):
+        raise ValueError("an animated PNG, expected one image")
+    _check_sides(image.height, image.width)
+    image.info.pop("transparency", None)  # left out, as any alpha channel is
+    deep = image.mode.startswith("I")
+    return np.array(image, dtype=np.uint16) if deep else np.array(image.convert("L"))
 
 
 @contextmanager
 def _damaged(kind: str) -> Iterator[None]:
     try:
         yield
-    except (ValueError, RuntimeError) as error:
-        # torchvision's message starts with a function and a line of its source.
-        reason = re.sub(r"^.*\.cpp:\d+, ", "", str(error))
-        raise ValueError(f"truncated or damaged {kind}: {reason}") from error
+    except UnidentifiedImageError as error:  # its message tells an address in memory
+        raise ValueError(f"truncated or damaged {kind}: its header is broken") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever damaged bytes provoke
+        raise ValueError(f"truncated or damaged {kind}: {error}") from error
 
 
 def _check_sides(height: int, width: int) -> None:

@@ -39,6 +39,11 @@ def chunk(kind, content):
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
+def png(*chunks):
+    """A file of these kinds and contents of chunks, their checksums right."""
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in chunks)
+
+
 # What comes back
 
 
@@ -74,8 +79,8 @@ def test_a_16_bit_png_is_rounded_over_its_full_range(tmp_path):
 def test_a_colour_png_of_16_bits_comes_back_grey(tmp_path):
     grey = picture(40, 40)
     rows = b"".join(b"\0" + np.repeat(row.astype(">u2") * 257, 3).tobytes() for row in grey)
-    parts = [(b"IHDR", struct.pack(">IIBBBBB", 40, 40, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts))
+    header = (b"IHDR", struct.pack(">IIBBBBB", 40, 40, 16, 2, 0, 0, 0))
+    (tmp_path / "deep.png").write_bytes(png(header, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")))
     np.testing.assert_allclose(read_image(str(tmp_path / "deep.png"), 40)[0].int(), grey.astype(int), atol=1)
 
 
@@ -88,13 +93,37 @@ def test_an_image_is_decoded_as_large_as_it_is(tmp_path):
     np.testing.assert_allclose(decode_grey(saved(tmp_path, large, "a.jpg", quality=95)).astype(int), large, atol=12)
 
 
-@pytest.mark.parametrize("mode", ["1", "P", "LA", "RGBA"])
-def test_other_png_modes_come_back_grey(tmp_path, mode):
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("1", {}),
+        ("P", {}),
+        ("P", {"transparency": 7}),
+        ("P", {"transparency": bytes(range(256))}),
+        ("LA", {}),
+        ("RGBA", {}),
+    ],
+)
+def test_other_png_modes_come_back_grey_whatever_is_transparent(tmp_path, mode, options, recwarn):
     image = Image.fromarray(picture(40, 40)).convert(mode)
-    image.save(tmp_path / "image.png")
+    grey = np.asarray(image.convert("RGB"), dtype=float) @ [0.299, 0.587, 0.114]
+    image.save(tmp_path / "image.png", **options)
     read = read_image(str(tmp_path / "image.png"), 40)
-    assert read.shape == (1, 40, 40)
-    np.testing.assert_allclose(read[0].int(), np.asarray(image.convert("L")).astype(int), atol=2)
+    assert read.shape == (1, 40, 40) and not recwarn
+    np.testing.assert_allclose(read[0], grey, atol=1)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_an_interlaced_png_comes_back_pixel_by_pixel(tmp_path, deep):
+    grey = picture(40, 40)
+    stored = grey.astype(">u2") * 257 if deep else grey
+    rows = b""
+    for row, column, down, right in ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2),
+                                     (1, 0, 2, 1)):  # fmt: skip
+        rows += b"".join(b"\0" + part.tobytes() for part in stored[row::down, column::right])
+    header = (b"IHDR", struct.pack(">IIBBBBB", 40, 40, 16 if deep else 8, 0, 0, 0, 1))
+    (tmp_path / "image.png").write_bytes(png(header, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")))
+    np.testing.assert_array_equal(read_image(str(tmp_path / "image.png"), 40)[0], grey)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -222,18 +251,53 @@ def test_a_file_that_is_no_image_is_named(tmp_path, content):
     assert "truncated or " in refused(tmp_path / "text.png")
 
 
-def test_a_damaged_png_tells_the_reason_alone(tmp_path):
-    """Without the check a flipped bit in the image data crashes the process in torchvision."""
-    content = encoded(picture(40, 40), "PNG")
-    data = content.index(b"IDAT")
-    for name, damaged, reason in (
-        ("flipped", content[: data + 50] + bytes([content[data + 50] ^ 4]) + content[data + 51 :],
-         "truncated or damaged PNG: wrong checksum of chunk 'IDAT'"),
-        ("cut", content[: data + 50], "truncated or damaged PNG: the file ends within chunk 'IDAT'"),
-        ("headless", content[:8] + content[data - 4 :], "truncated or damaged PNG: Internal error."),
-    ):  # fmt: skip
-        (tmp_path / name).write_bytes(damaged)
-        assert refused(tmp_path / name) == f"{tmp_path / name}: {reason}"
+def damaged_pngs():
+    """By name a file and the reason to refuse it. libpng, as torchvision calls it, ends the process on most of them."""
+    noise = np.random.default_rng(0).integers(0, 256, (400, 400), dtype=np.uint8)
+    content = encoded(noise, "PNG")
+    second = content.index(b"IDAT", content.index(b"IDAT") + 4)
+    header = (b"IHDR", struct.pack(">IIBBBBB", 400, 400, 8, 0, 0, 0, 0))
+    rows = b"".join(b"\0" + row.tobytes() for row in noise)
+    whole = zlib.compress(rows)
+    broken = whole[:1000] + bytes([whole[1000] ^ 255]) + whole[1001:]
+    filters = zlib.compress(b"".join(b"\x09" + row.tobytes() for row in noise))
+    return {
+        "one bit of a checksum": (
+            content[: second - 8] + bytes([content[second - 8] ^ 4]) + content[second - 7 :],
+            "broken PNG file (bad header checksum in b'IDAT')",
+        ),
+        "cut": (content[: second + 50], "image file is truncated"),
+        "cut between two chunks": (content[: second - 4], "image file is truncated"),
+        "zeros at the end": (
+            content[: second - 4] + bytes(len(content) - second + 4),
+            "broken PNG file (chunk b'\\x00\\x00\\x00\\x00')",
+        ),
+        "IDAT turned to iDAT": (content[:second] + b"i" + content[second + 1 :], "image file is truncated"),
+        "short stream": (png(header, (b"IDAT", whole[:9999]), (b"IEND", b"")), "image file is truncated"),
+        "too few rows": (png(header, (b"IDAT", zlib.compress(rows[:9999])), (b"IEND", b"")), "image file is truncated"),
+        "broken stream": (png(header, (b"IDAT", broken), (b"IEND", b"")), "data stream"),
+        "unknown filter": (png(header, (b"IDAT", filters), (b"IEND", b"")), "unrecognized data stream contents"),
+        "no pixels": (png(header, (b"IEND", b"")), "cannot load this image"),
+        "odd chunk": (png(header, (b"IDAT", whole), (b"iCCP", b""), (b"IEND", b"")), "index out of range"),
+        "no header": (png((b"IDAT", whole), (b"IEND", b"")), "its header is broken"),
+    }
+
+
+DAMAGED = damaged_pngs()
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_a_damaged_png_is_refused_with_the_reason(tmp_path, kind):
+    content, reason = DAMAGED[kind]
+    (tmp_path / "damaged.png").write_bytes(content)
+    message = refused(tmp_path / "damaged.png")
+    assert message.startswith(f"{tmp_path / 'damaged.png'}: truncated or damaged PNG: ") and reason in message
+
+
+def test_a_png_larger_than_any_x_ray_is_refused_before_it_takes_memory(tmp_path):
+    header = (b"IHDR", struct.pack(">IIBBBBB", 500_000, 500_000, 8, 0, 0, 0, 0))
+    (tmp_path / "huge.png").write_bytes(png(header, (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")))
+    assert "Image size (250000000000 pixels) exceeds limit" in refused(tmp_path / "huge.png")
 
 
 @settings(max_examples=150, deadline=None)
@@ -247,7 +311,7 @@ def test_a_flipped_bit_in_a_png_is_named_or_changes_no_pixel(tmp_path_factory, p
     try:
         read = read_image(str(path), 32)
     except UnreadableImageError as error:
-        assert str(error).startswith(f"{path}: truncated or ") and ".cpp" not in str(error)
+        assert str(error).startswith(f"{path}: truncated or ")
     else:
         np.testing.assert_array_equal(read[0], image)
 
@@ -259,9 +323,13 @@ def test_another_kind_of_image_is_named(tmp_path, form):
     assert form in message.upper() and "expected a PNG, JPEG or DICOM image" in message
 
 
-def test_a_jpeg_in_cmyk_is_refused(tmp_path):
+def test_a_jpeg_in_the_colours_of_print_is_refused(tmp_path):
     Image.fromarray(picture(40, 40)).convert("CMYK").save(tmp_path / "print.jpg")
-    assert "CMYK" in refused(tmp_path / "print.jpg")
+    assert "a JPEG in CMYK" in refused(tmp_path / "print.jpg")
+    content = bytearray((tmp_path / "print.jpg").read_bytes())
+    content[content.index(b"Adobe") + 11] = 2  # the transform: YCCK
+    (tmp_path / "print.jpg").write_bytes(content)
+    assert "a JPEG in YCCK" in refused(tmp_path / "print.jpg")
 
 
 def test_an_animated_png_is_refused(tmp_path):
@@ -289,14 +357,13 @@ def test_a_jpeg_with_damaged_data_is_refused(tmp_path):
 @pytest.mark.parametrize("form", ["PNG", "JPEG"])
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_a_truncated_file_is_named_unless_all_its_pixels_are_there(tmp_path_factory, form, data):
+def test_a_truncated_file_is_named(tmp_path_factory, form, data):
     image = picture(32, 32)
     content = encoded(image, form)
     cut = data.draw(st.integers(1, len(content) - 1))
     path = tmp_path_factory.mktemp("cut") / "cut.img"
     path.write_bytes(content[:cut])
-    # The last 12 bytes of a PNG only say that it ends.
-    if form == "PNG" and cut >= len(content) - 12:
+    if form == "PNG" and cut >= len(content) - 4:  # the checksum of nothing
         np.testing.assert_array_equal(read_image(str(path), 32)[0], image)
     else:
         assert "truncated" in refused(path)

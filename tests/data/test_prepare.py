@@ -114,7 +114,7 @@ def test_a_wrong_range_is_told_and_stops_nothing(tmp_path, table):
 
 def test_the_originals_stay_as_they_were(tmp_path, originals, table):
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in originals.rglob("*")}
-    prepare(table, tmp_path / "out", SMALL, root=originals)
+    prepare(table, tmp_path / "out", SMALL, originals=[originals])
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in originals.rglob("*")} == before
 
 
@@ -249,13 +249,15 @@ def test_a_folder_that_overlaps_the_originals_is_refused(tmp_path, originals, ta
     before = contents(tmp_path)
     for folder in (originals, originals / "new", tmp_path):
         with pytest.raises(ValueError, match="must stand apart from the originals"):
-            prepare(table, folder, SMALL, root=originals)
+            prepare(table, folder, SMALL, originals=[originals])
         if folder != originals / "new":
             with pytest.raises(ValueError, match=r"holds the original .*0\.png"):
                 prepare(table, folder, SMALL)
+    with pytest.raises(ValueError, match=r"stands beside the original .*0\.png"):
+        prepare(table, originals / "new", SMALL)
     (tmp_path / "link").symlink_to(originals)
     with pytest.raises(ValueError, match="must stand apart"):
-        prepare(table, tmp_path / "link" / "new", SMALL, root=originals)
+        prepare(table, tmp_path / "link" / "new", SMALL, originals=[originals])
     (tmp_path / "link").unlink()
     assert contents(tmp_path) == before
 
@@ -345,6 +347,18 @@ def test_the_command_takes_a_shard_and_names_unreadable_files(tmp_path, capsys):
     assert read_source("table", tmp_path / "out").images.path.tolist() == [
         str(tmp_path / "out" / "images" / "a.png.jpg")
     ]
+
+
+def test_the_command_writes_nowhere_below_the_folder_that_the_images_are_said_to_be_in(tmp_path, capsys):
+    (tmp_path / "images" / "deep").mkdir(parents=True)
+    Image.fromarray(read_image("phantom:0:1", 64)[0].numpy()).save(tmp_path / "images" / "deep" / "a.png")
+    (tmp_path / "labels.csv").write_text("path,Mass\ndeep/a.png,1\n")
+    before = contents(tmp_path)
+    with pytest.raises(SystemExit):
+        cli.main(["prepare", "table", "--root", str(tmp_path / "labels.csv"), "--options.images",
+                  str(tmp_path / "images"), "--out", str(tmp_path / "images" / "small"), "--workers", "0"])  # fmt: skip
+    assert f"must stand apart from the originals in {tmp_path / 'images'}" in capsys.readouterr().err
+    assert contents(tmp_path) == before
 
 
 def test_the_command_records_the_policy_and_writes_labels_as_it_read_them(tmp_path, capsys):

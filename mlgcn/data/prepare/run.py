@@ -7,11 +7,11 @@ import json
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ def prepare(
     settings: Settings | None = None,
     *,
     origin: Mapping[str, Any] | None = None,
-    root: Path | None = None,
+    originals: Collection[Path] = (),
     workers: int = 0,
     shard: tuple[int, int] = (1, 1),
     progress: Callable[[int, int], None] | None = None,
@@ -59,7 +59,7 @@ def prepare(
 
     Args:
         origin: what the table was read from, in plain values; recorded with the settings.
-        root: folder of the originals, which `folder` must stand apart from.
+        originals: folders of the originals, which `folder` must stand apart from, as from that of any image.
         workers: processes beside this one; with 0 this one does the work.
         shard: (i, n) for part i of n, so that n machines share the work. Each part has a manifest of its own; the
             parts' folders laid into one are the same as prepared by one machine.
@@ -74,7 +74,7 @@ def prepare(
         raise ValueError(f"shard is {number}/{parts}, expected i/n with i from 1 to n")
     if workers < 0:
         raise ValueError(f"workers must be >= 0, got {workers}")
-    _check_apart(table, folder, root)
+    _check_apart(table, folder, originals)
     labels = _labels_csv(table, settings)
     digest = hashlib.sha256(labels.encode()).hexdigest()
     _claim(folder, {**settings.as_dict(), **(origin or {}), "labels_sha256": digest})
@@ -94,17 +94,20 @@ def prepare(
     return report
 
 
-def _check_apart(table: LabelTable, folder: Path, root: Path | None) -> None:
+def _check_apart(table: LabelTable, folder: Path, originals: Iterable[Path]) -> None:
     """Raises: ValueError if the folder and the originals overlap."""
     target = folder.resolve()
-    if root is not None and root.is_dir():
-        original = root.resolve()
-        if target.is_relative_to(original) or original.is_relative_to(target):
-            raise ValueError(f"{folder}: must stand apart from the originals in {root}, which are never written to")
-    real = cache(os.path.realpath)
-    for path in table.images.path:
-        if not path.startswith(PHANTOM) and Path(real(os.path.dirname(path) or ".")).is_relative_to(target):
+    for given in originals:
+        original = given.resolve()
+        if given.is_dir() and (target.is_relative_to(original) or original.is_relative_to(target)):
+            raise ValueError(f"{folder}: must stand apart from the originals in {given}, which are never written to")
+    images = (path for path in table.images.path if not path.startswith(PHANTOM))
+    for place, path in {os.path.dirname(path): path for path in images}.items():
+        original = Path(place).resolve()
+        if original.is_relative_to(target):
             raise ValueError(f"{folder}: holds the original {path}; choose a folder apart from the originals")
+        if target.is_relative_to(original):
+            raise ValueError(f"{folder}: stands beside the original {path}; choose a folder apart from the originals")
 
 
 def _claim(folder: Path, what: Mapping[str, Any]) -> None:

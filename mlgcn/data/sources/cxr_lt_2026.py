@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from mlgcn.data.sources.columns import check_columns
 from mlgcn.data.sources.files import csv_names, optional_file, read_table
+from mlgcn.data.sources.image_paths import image_paths
 from mlgcn.data.sources.merge import Part, merge, part_of
 from mlgcn.labels import LabelTable
 
@@ -31,15 +33,21 @@ WITHDRAWN = ("Removal", "corrupted_images")
 
 
 def read_cxr_lt_2026(
-    root: Path, *, images: str | None = None, uncertain: str | float = "unknown", blank: str | float = "unknown"
+    root: Path,
+    *,
+    images: str | None = None,
+    uncertain: str | float = "unknown",
+    blank: str | float = "unknown",
+    extra: Sequence[str] = (),
+    ignore: Sequence[str] = (),
 ) -> LabelTable:
     """CXR-LT 2026 (Dong et al. 2026): images of PadChest and NIH, 30 classes and six unseen ones.
 
     Reads every table, plain or gz, whose name has the word train or training, dev, development or val, or test in it,
-    such as `CXRLT_2026_training.csv` and `CXRLT_2026_TEST_ALL_TASK1.csv`: ImageID, in training also StudyDate_DICOM
-    and PatientID, and classes. All other columns are classes: the known ones in their order here, then others by the
-    alphabet, with a warning. An image in several files is one row; a class that none of them gives is unknown. Images
-    listed in `Removal.csv` and `corrupted_images.csv` are left out.
+    such as `CXRLT_2026_training.csv` and `CXRLT_2026_TEST_ALL_TASK1.csv`: ImageID, in training also StudyDate_DICOM,
+    PatientID and all 30 classes; elsewhere and beside these any classes. An image in several files is one row; a class
+    that none of them gives is unknown. Images listed in `Removal.csv` and `corrupted_images.csv` are left out. The
+    others stand side by side, or one or two folders down, as PadChest and NIH are downloaded.
 
     A PatientID or date written as a float, 12345.0 or 1.2345e+04, is the whole number. One that lost digits, 3.2e+38,
     is the patient whose full number it rounds, if there is one, and stays text otherwise, with a warning. A study is
@@ -51,26 +59,40 @@ def read_cxr_lt_2026(
     Args:
         images: the folder of the images, by default `images` beside the tables.
         uncertain, blank: what -1 and blank mean: "positive", "negative", "unknown" or a soft value in [0, 1].
-    Raises: FileNotFoundError without a training table; ValueError on missing columns, on other label values (line and
-        column named), on a number that is not whole, on an image that stands twice in a file, or on files that
-        disagree about an image.
+        extra: other columns that are classes; they follow the known ones.
+        ignore: other columns that are none.
+    Raises: FileNotFoundError without a training table; ValueError on missing or other columns, on other label values
+        (line and column named), on a number that is not whole, on an image that stands twice in a file or in two
+        folders, or on files that disagree about an image.
     """
+    _check_others(extra, ignore)
     folder = Path(images) if images else root / "images"
     splits = _files(root)
-    tables = {file: _table(file, split) for file, split in splits.items()}
+    tables = {file: _table(file, split, extra, ignore) for file, split in splits.items()}
+    if absent := [name for name in (*extra, *ignore) if not any(name in rows for rows in tables.values())]:
+        raise ValueError(f"{root}: no table has the columns {absent}, which the options extra and ignore name")
     patients = _patients([rows["PatientID"] for rows in tables.values()])
     parts = []
     for file, rows in tables.items():
-        classes = [str(column) for column in rows if column not in ID_COLUMNS]
+        classes = [str(column) for column in rows if column not in (*ID_COLUMNS, *ignore)]
         table = _images(rows, folder, patients).assign(split=splits[file])
         parts.append(part_of(file, rows, table, classes, uncertain=uncertain, blank=blank))
-    merged = merge(parts, _classes(parts))
+    merged = merge(parts, _classes(parts, extra))
     withdrawn = merged.images["image_id"].isin(_withdrawn(root)).to_numpy()
     return merged.take(~withdrawn) if withdrawn.any() else merged
 
 
+def _check_others(extra: Sequence[str], ignore: Sequence[str]) -> None:
+    """Raises: ValueError where they name a column that the challenge has, or both name one."""
+    for option, names, taken in (("extra", extra, ignore), ("ignore", ignore, ())):
+        if wrong := [name for name in names if name in (*ID_COLUMNS, *SEEN, *UNSEEN, *taken)]:
+            raise ValueError(f"option {option} names {wrong}, expected columns that nothing else stands for")
+
+
 def _files(root: Path) -> dict[Path, str]:
     """Every table that a word in its name assigns to a split, with that split."""
+    if not root.is_dir():
+        raise ValueError(f"{root}: is a file, expected the folder of the tables")
     splits: dict[Path, str] = {}
     for split, words in WORDS.items():
         name = re.compile(rf"(.*[^a-z])?({words})([^a-z].*)?\.csv(\.gz)?", re.IGNORECASE)
@@ -80,9 +102,11 @@ def _files(root: Path) -> dict[Path, str]:
     return splits
 
 
-def _table(file: Path, split: str) -> pd.DataFrame:
+def _table(file: Path, split: str, extra: Sequence[str], ignore: Sequence[str]) -> pd.DataFrame:
     """The rows of a file, with whole numbers for patient and date, "" where there is none."""
-    rows = read_table(file, columns=ID_COLUMNS if split == "train" else ID_COLUMNS[:1])
+    rows = read_table(file, columns=[*ID_COLUMNS, *SEEN] if split == "train" else ID_COLUMNS[:1])
+    hint = "; of others name those that are classes as option extra, and those that are none as option ignore"
+    check_columns(file, rows, [*ID_COLUMNS, *SEEN, *UNSEEN, *extra, *ignore], hint)
     if (blank := rows["ImageID"] == "").any():
         raise ValueError(f"{file}: column 'ImageID' is blank in line {int(blank.to_numpy().argmax()) + 2}")
     rows = rows.assign(**{name: _whole(file, rows[name]) if name in rows else "" for name in ID_COLUMNS[1:]})
@@ -131,7 +155,7 @@ def _images(rows: pd.DataFrame, folder: Path, patients: dict[str, str]) -> pd.Da
     return pd.DataFrame(
         {
             "image_id": names,
-            "path": [f"{folder}/{name}" for name in names],
+            "path": image_paths(folder, names, "*", "*/*", "*/*/*", default=str(folder)),
             "patient_id": [owner or name for owner, name in zip(owners, names, strict=True)],
             "study_id": [
                 f"{owner}-{date}" if owner and date else name
@@ -143,12 +167,9 @@ def _images(rows: pd.DataFrame, folder: Path, patients: dict[str, str]) -> pd.Da
     )
 
 
-def _classes(parts: Sequence[Part]) -> list[str]:
+def _classes(parts: Sequence[Part], extra: Sequence[str]) -> list[str]:
     found = {label for part in parts for label in part.labels}
-    known = [*SEEN, *UNSEEN]
-    if others := sorted(found - set(known)):
-        logger.warning("columns taken for classes that the challenge is not known to have: %s", others)
-    return [label for label in known if label in found] + others
+    return [label for label in (*SEEN, *UNSEEN, *dict.fromkeys(extra)) if label in found]
 
 
 def _withdrawn(root: Path) -> set[str]:

@@ -1,6 +1,7 @@
 """Reading a data set's tables: columns by name, everything as text, nothing guessed."""
 
 from collections.abc import Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
@@ -57,9 +58,12 @@ def find_file(root: Path, *patterns: str) -> Path:
     return found
 
 
-def optional_file(root: Path, *patterns: str) -> Path | None:
-    """The one file in a folder that matches one of the patterns, or None. Raises: ValueError if several do."""
-    found = sorted({path for pattern in patterns for path in root.glob(pattern)})
+def optional_file(root: Path, *patterns: str, without: str = "") -> Path | None:
+    """The one file in a folder that matches one of the patterns, or None; names that match `without` do not count.
+
+    Raises: ValueError if several do.
+    """
+    found = sorted({path for pattern in patterns for path in root.glob(pattern) if not fnmatch(path.name, without)})
     if len(found) > 1:
         raise ValueError(f"{root}: several files match {' or '.join(patterns)}: {[path.name for path in found]}")
     return found[0] if found else None

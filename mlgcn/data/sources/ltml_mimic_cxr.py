@@ -138,13 +138,29 @@ def _read_names(folder: Path) -> list[str]:
     """The labels in the order of the pickles' columns."""
     names = list(LABELS)
     if (file := folder / "class_name.pkl").is_file():
-        names = [str(name) for name in load_pickle(file)]
+        names = [str(name) for name in _held(file, load_pickle(file), (list, tuple), "names of labels")]
         _expect_same(file, names, LABELS)
     if (file := folder / "class_split.pkl").is_file():
-        for group, numbers in load_pickle(file).items():
+        for group, members in _held(file, load_pickle(file), (dict,), "groups with numbers of labels").items():
+            numbers = _held(file, members, (list, tuple, set, frozenset), f"numbers of labels in group {group!r}")
             expected = GROUPS.get({"middle": "medium"}.get(group, group), [])
-            _expect_same(file, [names[int(number)] for number in numbers], expected)
+            _expect_same(file, [_numbered(file, names, number) for number in numbers], expected)
     return names
+
+
+def _held(file: Path, content: Any, kinds: tuple[type, ...], expected: str) -> Any:
+    """What a pickle holds, an array as a list. Raises: ValueError that names the file if it is none of these kinds."""
+    content = content.tolist() if isinstance(content, np.ndarray) else content
+    if not isinstance(content, kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise ValueError(f"{file}: holds {type(content).__name__}, expected {expected} as {wanted}")
+    return content
+
+
+def _numbered(file: Path, names: list[str], number: Any) -> str:
+    if not isinstance(number, (int, np.integer)) or not 0 <= number < len(names):
+        raise ValueError(f"{file}: holds {number!r}, expected numbers of labels from 0 to {len(names) - 1}")
+    return names[number]
 
 
 def _expect_same(file: Path, found: list[str], expected: Any) -> None:
@@ -161,7 +177,11 @@ def _read_pickles(folder: Path, split_of: dict[str, str], names: list[str]) -> p
         if not (file := folder / f"{split}.pkl").is_file():
             continue
         ids = [image for image, part in split_of.items() if part == split]
-        values = np.asarray(load_pickle(file))
+        held = load_pickle(file)
+        try:
+            values = np.asarray(held)
+        except ValueError as error:
+            raise ValueError(f"{file}: holds no array: {error}") from error
         if values.shape != (len(ids), len(names)):
             raise ValueError(
                 f"{file}: holds an array of shape {values.shape}, expected ({len(ids)} images of {LISTS[split]}, "
@@ -180,7 +200,8 @@ def _find_table(root: Path, csv: str | None) -> Path | None:
     if csv is not None:
         return root / csv
     names = csv_names("*label*")
-    return optional_file(root, *names, *(f"data/mimicall/{name}" for name in names))
+    # MIMIC-CXR-JPG 2.1.0 has a mimic-cxr-2.1.0-test-set-labeled.csv.
+    return optional_file(root, *names, *(f"data/mimicall/{name}" for name in names), without="mimic-cxr-*")
 
 
 def _read_table(file: Path, uncertain: str | float, blank: str | float) -> Table:

@@ -1,7 +1,9 @@
 """What `mlgcn prepare` leaves beside its labels.csv, as far as it concerns whoever reads that table."""
 
+import json
 import logging
 from pathlib import Path
+from typing import Any
 
 from mlgcn.data.sources.files import read_table
 from mlgcn.labels import LabelTable
@@ -26,6 +28,21 @@ def without_unreadable(table: LabelTable, folder: Path) -> LabelTable:
         return table
     logger.info("%s: %d images left out that `mlgcn prepare` could not read (unreadable*.csv)", folder, missing.sum())
     return table.take(~missing)
+
+
+def prepared_from(folder: Path) -> dict[str, Any] | None:
+    """The source that `mlgcn prepare` read, and every option of its reader, as recorded; None where it made no record.
+
+    Raises: ValueError where the record cannot be read.
+    """
+    file = folder / PREPARED
+    if not file.is_file():
+        return None
+    try:
+        record = dict(json.loads(file.read_text()))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{file}: not as mlgcn prepare writes it: {error}") from error
+    return {key: record[key] for key in ("source", "options") if key in record}
 
 
 def _image_ids(folder: Path, stem: str) -> set[str]:

@@ -48,7 +48,7 @@ def read_label_csv(
         policy, or as LabelTable does.
     """
     meaning("uncertain", uncertain), meaning("blank", blank)  # so that the hint below follows labels alone
-    file = root if root.is_file() else root / csv
+    file = table_file(root, csv)
     rows = read_table(file, columns=[path_column, *(labels or [])])
     folder = file.parent if images is None else Path(images)
     others = [*IMAGE_COLUMNS, path_column]
@@ -79,6 +79,11 @@ def read_label_csv(
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
     return without_unreadable(table, file.parent)
+
+
+def table_file(root: Path, csv: str) -> Path:
+    """The file that is read: the root, where that is one, or the one of that name in it."""
+    return root if root.is_file() else root / csv
 
 
 def _check_images(file: Path, rows: pd.DataFrame, path_column: str, name_column: str) -> None:

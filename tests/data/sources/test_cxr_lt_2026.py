@@ -103,16 +103,49 @@ def test_columns_in_another_order_give_the_same_table(tmp_path_factory, order, c
     tables = []
     for columns in ([*IDS, *SEEN, "Ape", "Zebra"], order):
         folder = write(tmp_path_factory.mktemp("order"), "train.csv", rows, columns)
-        tables.append(read_cxr_lt_2026(folder, images="there"))
+        tables.append(read_cxr_lt_2026(folder, images="there", extra=["Ape", "Zebra"]))
     assert tables[0].names == tables[1].names == (*SEEN, "Ape", "Zebra")
     np.testing.assert_array_equal(tables[0].values, tables[1].values)
     pd.testing.assert_frame_equal(tables[0].images, tables[1].images)
 
 
-def test_classes_that_are_not_the_challenges_are_taken_with_a_warning(tmp_path, caplog):
-    with caplog.at_level(logging.WARNING):
-        table = read_cxr_lt_2026(write(tmp_path, "train.csv", [image("a", Covid=1)], [*IDS, "Covid", "Mass"]))
-    assert table.names == ("Mass", "Covid") and "not known to have: ['Covid']" in caplog.text
+def test_other_columns_are_refused_until_they_are_named_as_classes_or_as_none(tmp_path):
+    columns = [*IDS, "Covid", *SEEN, "Age"]
+    write(tmp_path, "train.csv", [image("a", Covid=1, Age=1)], columns)
+    named = r"train\.csv: has the unexpected columns \['Covid', 'Age'\].*classes as option extra, .*as option ignore"
+    with pytest.raises(ValueError, match=named):
+        read_cxr_lt_2026(tmp_path)
+    table = read_source("cxr_lt_2026", tmp_path, extra=["Covid"], ignore=["Age"])
+    assert table.names == (*SEEN, "Covid") and table.values[0].tolist() == [0] * 30 + [1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"extra": ["Mass"]}, r"option extra names \['Mass'\], expected columns that nothing else stands for"),
+        ({"ignore": ["PatientID"]}, r"option ignore names \['PatientID'\]"),
+        ({"extra": ["Covid"], "ignore": ["Covid"]}, r"option extra names \['Covid'\]"),
+        ({"extra": ["Covid"]}, r"no table has the columns \['Covid'\], which the options extra and ignore name"),
+    ],
+)
+def test_options_that_name_columns_in_vain_are_refused(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        read_cxr_lt_2026(write(tmp_path, "train.csv", [image("a")]), **options)
+
+
+def test_images_stand_side_by_side_or_as_padchest_and_nih_are_downloaded(tmp_path):
+    write(tmp_path, "train.csv", [image(PADCHEST), image(NIH), image("flat.png"), image("absent.png")])
+    folder = tmp_path / "images"
+    places = [f"0/{PADCHEST}", f"images_001/images/{NIH}", "flat.png"]
+    for place in (*places, "0/small/flat.png"):
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).touch()
+    expected = [str(folder / place) for place in (*places, "absent.png")]
+    assert read_cxr_lt_2026(tmp_path).images.path.tolist() == expected
+    (folder / "1").mkdir()
+    (folder / "1" / PADCHEST).touch()
+    with pytest.raises(ValueError, match=rf"image '{PADCHEST}' stands in .*images/0 and in .*images/1"):
+        read_cxr_lt_2026(tmp_path)
 
 
 @pytest.mark.parametrize(("uncertain", "blank", "expected"), [("unknown", "negative", [np.nan, 0]), (0.5, 1, [0.5, 1])])
@@ -180,11 +213,19 @@ def test_a_folder_without_a_training_table_is_refused(tmp_path):
     write(tmp_path, "test.csv", [image("a")])
     with pytest.raises(FileNotFoundError, match="no CSV file, plain or gz, has the word train or training in its name"):
         read_cxr_lt_2026(tmp_path)
+    with pytest.raises(ValueError, match=r"test\.csv: is a file, expected the folder of the tables"):
+        read_cxr_lt_2026(tmp_path / "test.csv")
 
 
 @pytest.mark.parametrize(
     ("name", "column"),
-    [("train", "PatientID"), ("train", "StudyDate_DICOM"), ("train", "ImageID"), ("test", "ImageID")],
+    [
+        ("train", "PatientID"),
+        ("train", "StudyDate_DICOM"),
+        ("train", "ImageID"),
+        ("train", "Mass"),
+        ("test", "ImageID"),
+    ],
 )
 def test_a_missing_column_is_named(tmp_path, name, column):
     write(tmp_path, "train.csv", [image("a")])
@@ -193,14 +234,14 @@ def test_a_missing_column_is_named(tmp_path, name, column):
         read_cxr_lt_2026(tmp_path)
 
 
-@pytest.mark.parametrize(("column", "value"), [("Mass", "2"), ("Comment", "seen"), ("PatientAge", "57")])
-def test_a_column_that_holds_no_labels_is_named_with_file_line_and_value(tmp_path, column, value):
+@pytest.mark.parametrize(("column", "value", "extra"), [("Mass", "2", []), ("PatientAge", "57", ["PatientAge"])])
+def test_a_column_that_holds_no_labels_is_named_with_file_line_and_value(tmp_path, column, value, extra):
     columns = dict.fromkeys([*IDS, *SEEN, column])
     write(tmp_path, "train.csv", [image("a") | {column: "1"}, image("b") | {column: value}], columns)
     with pytest.raises(
         ValueError, match=rf"train\.csv: column '{column}' holds '{value}' in line 3, expected 0, 1, -1"
     ):
-        read_cxr_lt_2026(tmp_path)
+        read_cxr_lt_2026(tmp_path, extra=extra)
 
 
 def test_images_that_repeat_or_have_no_name_are_refused(tmp_path):

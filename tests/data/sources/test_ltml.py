@@ -175,6 +175,17 @@ def test_images_that_only_a_list_has_are_unlabelled(tmp_path):
     assert np.isnan(list(values["feaf7903"].values())).all() and values["2a2277a9-b0ded155"]["Embolus"] == 1
 
 
+def test_the_labelled_test_set_that_mimic_has_beside_it_is_left_alone(tmp_path):
+    plain = read_ltml_mimic_cxr(written(tmp_path))
+    (tmp_path / "mimic-cxr-2.1.0-test-set-labeled.csv").write_text("study_id,Edema\n50414267,1\n")
+    again = read_ltml_mimic_cxr(tmp_path)
+    np.testing.assert_array_equal(again.values, plain.values)
+    assert again.images.equals(plain.images)
+    (tmp_path / "labels.csv").touch()
+    with pytest.raises(ValueError, match=rf"several files match .*\['{TABLE}', 'labels\.csv'\]"):
+        read_ltml_mimic_cxr(tmp_path)
+
+
 def test_the_metadata_of_mimic_tell_patients_studies_and_views(tmp_path):
     root = written(tmp_path, table=None)
     view = {"68b5c4b1-227d0485": ("", "left anterior oblique"), "8959e402-2175d68d": ("LATERAL", "lateral")}
@@ -262,6 +273,15 @@ def test_table_and_pickles_that_disagree_are_refused_until_one_is_believed(tmp_p
             r"class_name\.pkl: .* lacks \['Unilaterally .*unexpected \['Covid'\]",
         ),
         ("class_split.pkl", SPLIT | {"head": {1, 3}}, r"class_split\.pkl: .* lacks \['Edema', 'Pneumonia', "),
+        ("class_split.pkl", [1, 2], r"class_split\.pkl: holds list, expected groups with numbers .* as dict"),
+        ("class_split.pkl", {"head": 1}, r"class_split\.pkl: holds int, expected numbers .* in group 'head' as list"),
+        ("class_split.pkl", {"head": [99]}, r"class_split\.pkl: holds 99, expected numbers of labels from 0 to 38"),
+        ("class_split.pkl", {"head": [-38]}, r"class_split\.pkl: holds -38, expected numbers of labels from 0 to 38"),
+        ("class_split.pkl", {"head": ["a"]}, r"class_split\.pkl: holds 'a', expected numbers of labels from 0 to 38"),
+        ("class_name.pkl", 5, r"class_name\.pkl: holds int, expected names of labels as list or tuple"),
+        ("class_name.pkl", np.array(5), r"class_name\.pkl: holds int, expected names of labels as list or tuple"),
+        ("val.pkl", [[0] * 39, [0] * 38], r"val\.pkl: holds no array: "),
+        ("val.pkl", {"a": 1}, r"val\.pkl: holds an array of shape \(\), expected \(1 images of val"),
     ],
 )
 def test_pickles_that_do_not_fit_are_refused(tmp_path, name, content, message):
