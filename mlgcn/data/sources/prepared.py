@@ -1,5 +1,6 @@
 """What `mlgcn prepare` leaves beside its labels.csv, as far as it concerns whoever reads that table."""
 
+import json
 import logging
 from pathlib import Path
 
@@ -26,6 +27,14 @@ def without_unreadable(table: LabelTable, folder: Path) -> LabelTable:
         return table
     logger.info("%s: %d images left out that `mlgcn prepare` could not read (unreadable*.csv)", folder, missing.sum())
     return table.take(~missing)
+
+
+def original_reader(reader: str, root: str | None) -> str:
+    """The reader whose images these are: of a table that `mlgcn prepare` wrote, that of the originals."""
+    if reader != "table" or root is None:
+        return reader
+    file = (Path(root) if Path(root).is_dir() else Path(root).parent) / PREPARED
+    return json.loads(file.read_text()).get("source", reader) if file.is_file() else reader
 
 
 def _image_ids(folder: Path, stem: str) -> set[str]:
