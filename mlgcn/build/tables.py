@@ -68,7 +68,7 @@ def build_table(config: Config, recorded: Path | None = None, divide: bool = Tru
         tables[name] = table
         described[name] = _described(source, images, len(table), mapping)
         onto = onto or (list(table.names) if data.sources else None)
-    if saved is None:  # else it was told when the run began
+    if divide and not saved:  # else it was told when the run began
         readers = {name: original_reader(one.source, one.root) for name, one in data.named_sources().items()}
         check_sources(tables, readers, data.leaks)
     table = combine(tables) if data.sources else tables[data.source]

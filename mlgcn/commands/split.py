@@ -71,8 +71,8 @@ def _parser() -> ArgumentParser:
                         help="look for identical images too: files (bytes) or what they show (pixels)")  # fmt: skip
     parser.add_argument("--workers", type=PositiveInt, default=4, help="threads that read images for --hash")
     parser.add_argument("--strict", action="store_true",
-                        help="exit with 2 and write nothing if parts share anything or may, if a part lacks a label, or "
-                        "an image a part")  # fmt: skip
+                        help="exit with 2 and write nothing if parts share anything or may, if a part lacks a label or "
+                        "an image its part")  # fmt: skip
     return parser
 
 

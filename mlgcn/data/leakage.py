@@ -31,9 +31,9 @@ FAMILIES = (
 )
 # Readers whose ids are whatever a user's files are called.
 ANY_FILES = {"table", "torchxrayvision"}
-# So many digits are no running number: ids of MIMIC-CXR, NIH, PadChest and VinDr-CXR have more.
-TELLING_DIGITS = 10
-IMAGE_SUFFIX = re.compile(r"\.(png|jpe?g|dcm|dicom)$", re.IGNORECASE)
+# Ten digits or more are no running number: ids of MIMIC-CXR, NIH, PadChest and VinDr-CXR have them.
+TELLING = re.compile(r"(?:\D*\d){10}")
+IMAGE_SUFFIXES = {"png", "jpg", "jpeg", "dcm", "dicom"}
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def check_sources(tables: Mapping[str, LabelTable], readers: Mapping[str, str], 
             examples += [f"{name} ({part} of {one}, {second[name]} of {other})" for name, part in apart[:3].items()]
     if counts:
         each = ", ".join(f"{count} of {pair}" for pair, count in counts.items())
-        found = f"images are in more than one split, by their ids: {each}, such as {'; '.join(examples[:EXAMPLES])}"
+        found = f"images are in more than one split, by id or path: {each}, such as {'; '.join(examples[:EXAMPLES])}"
         if leaks != "warn":
             raise ValueError(f"{found}; leave out one of the data sets or these images, or --data.leaks warn goes on")
         logger.warning("%s: what is measured flatters the model", found)
@@ -197,8 +197,10 @@ def _telling_names(table: LabelTable) -> pd.Series:
     """The split of images by the name of their file, or where that may be any image's, by its path."""
     keys = []
     for image, path in zip(table.images.image_id, table.images.path, strict=True):
-        name = IMAGE_SUFFIX.sub("", image.rpartition("/")[2])
-        keys.append(name if sum(map(str.isdigit, name)) >= TELLING_DIGITS else path)
+        name = image.rpartition("/")[2]
+        stem, _, suffix = name.rpartition(".")
+        name = stem if suffix.lower() in IMAGE_SUFFIXES else name
+        keys.append(name if TELLING.match(name) else path)
     splits = table.images.split.set_axis(keys)
     return splits[~splits.index.duplicated(keep=False)]
 

@@ -117,6 +117,17 @@ def test_held_out_images_on_which_another_source_trains_are_told(one, other, cap
     assert not caplog.records
 
 
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_shared_images_are_counted_as_a_search_counts_them(data):
+    parts = st.dictionaries(st.sampled_from("uvwxyz"), st.sampled_from(["", *SPLITS]), min_size=1)
+    one, other = data.draw(parts), data.draw(parts)
+    tables = {name: source(list(part), list(part.values())) for name, part in (("a", one), ("b", other))}
+    count = sum(len({one[image], other[image]} - {""}) == 2 for image in {*one} & {*other})
+    with pytest.raises(ValueError, match=f": {count} of a and b") if count else nullcontext():
+        check_sources(tables, {"a": "nih", "b": "nih"})
+
+
 @pytest.mark.parametrize(
     ("one", "other", "shared"),
     [

@@ -55,7 +55,7 @@ def read_nih(root: Path, *, no_finding: bool = False, images: str | None = None)
         row = int(both.to_numpy()[codes].argmax())
         raise ValueError(
             f"{csv}: column 'Finding Labels' holds {rows['Finding Labels'].iloc[row]!r} in line {row + 2}, expected "
-            f"findings or {NO_FINDING!r}"
+            f"findings or {NO_FINDING!r} alone"
         )
     if unexpected := sorted(set(rows["View Position"]) - set(VIEW_CODES)):
         line = int(rows["View Position"].isin(unexpected).to_numpy().argmax()) + 2
