@@ -1,6 +1,7 @@
 """From the configuration to the labels of a run: one data set or several."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -72,6 +73,26 @@ def test_a_data_set_with_a_split_is_used_as_it_is_said(tiny_config, hospital, us
     table = build_table(tiny_config(data={"options": {}, "sources": [hospital(), extra]})).table
     part = table.images[table.images.image_id.str.startswith("extra:")]
     assert part.split.value_counts().to_dict() == expected
+
+
+def test_images_held_out_in_one_data_set_are_not_trained_on_in_another(tiny_config, hospital, caplog):
+    main = hospital(split=["train", "val", "test"])
+    again = {**main, "name": "again", "use": "all"}  # the same files
+    with pytest.raises(ValueError, match=r"20 of table and again, .*\(val of table, train of again\)"):
+        build_table(tiny_config(data={"options": {}, "sources": [main, again]}))
+    warned = tiny_config(data={"options": {}, "sources": [main, again], "leaks": "warn"})
+    assert len(build_table(warned).table) == 2 * IMAGES and "20 of table and again" in caplog.text
+    build_table(tiny_config(data={"options": {}, "sources": [main, {**again, "use": "train"}]}))
+
+
+def test_a_prepared_folder_has_the_images_of_the_data_set_it_was_made_of(tiny_config, hospital):
+    sources = [hospital(), {**hospital("extra"), "name": "extra"}]
+    config = tiny_config(data={"options": {}, "sources": sources})
+    build_table(config)  # 0.png of one hospital is not that of another
+    for one in sources:
+        Path(one["root"], "prepare.json").write_text(json.dumps({"source": "mimic_cxr_jpg"}))
+    with pytest.raises(ValueError, match="images are in more than one split"):
+        build_table(config)
 
 
 @pytest.mark.parametrize(("absent", "expected"), [("negative", 0), (0.1, 0.1), ("unknown", np.nan)])

@@ -10,9 +10,10 @@ import numpy as np
 
 from mlgcn.config import Config, DataConfig, SourceConfig
 from mlgcn.data.combine import combine, fill_from, fill_unknown, of_views
+from mlgcn.data.leakage import check_sources
 from mlgcn.data.ontology import describe_mapping, map_labels
 from mlgcn.data.sources import read_source, reader_options
-from mlgcn.data.sources.prepared import prepared_from
+from mlgcn.data.sources.prepared import original_reader, prepared_from
 from mlgcn.data.sources.table import table_file
 from mlgcn.data.sources.values import meaning
 from mlgcn.data.splits import check_patients, complete_split, recorded_split, told_parts
@@ -49,7 +50,8 @@ def build_table(config: Config, recorded: Path | None = None, divide: bool = Tru
     Args:
         recorded: the split that a run has recorded; where the file is there, it decides.
         divide: whether images are to be put into splits where the data set has none.
-    Raises: ValueError and FileNotFoundError as the readers, map_labels, fill_from, of_views and complete_split.
+    Raises: ValueError and FileNotFoundError as the readers, map_labels, fill_from, of_views, complete_split and
+        check_sources.
     """
     data = config.data
     saved = recorded if recorded is not None and recorded.is_file() else None
@@ -69,6 +71,9 @@ def build_table(config: Config, recorded: Path | None = None, divide: bool = Tru
         tables[name] = table
         described[name] = _described(source, images, len(table), mapping)
         onto = onto or (list(table.names) if data.sources else None)
+    if divide and not saved:  # else it was told when the run began
+        readers = {name: original_reader(one.source, one.root) for name, one in data.named_sources().items()}
+        check_sources(tables, readers, data.leaks)
     table = combine(tables) if data.sources else tables[data.source]
     if saved:
         return BuiltTable(recorded_split(table, saved), f"as recorded in {saved.name}", described)

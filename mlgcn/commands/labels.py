@@ -9,7 +9,7 @@ from jsonargparse import ArgumentParser, Namespace
 from mlgcn.commands.console import command, say
 from mlgcn.config import parse_command
 from mlgcn.data.ontology import canonical, describe_mapping, label_space, label_spaces, map_labels
-from mlgcn.data.sources import SOURCES, read_source
+from mlgcn.data.sources import OPTIONAL_LABELS, SOURCES, read_source
 from mlgcn.labels import LabelTable, describe_rule
 from mlgcn.reporting.label_tables import finding_rows, match_rows, space_rows
 from mlgcn.suggestions import unknown_name
@@ -70,7 +70,10 @@ def _read(options: Namespace) -> tuple[tuple[str, ...], LabelTable | None]:
     if source not in SOURCES or (source in spaces and source != "phantom" and root is None):
         useless = ("options", "split") if source in SOURCES else ("root", "options", "split")
         _refuse(options, "{source} is here the label space alone, without data; --{} does not apply to it", useless)
-        return spaces[source], None
+        optional = OPTIONAL_LABELS.get(source, {})
+        for label, option in optional.items():
+            say(f"{source}: {label} is a label only with --root and --options.{option} true")
+        return tuple(name for name in spaces[source] if name not in optional), None
     table = read_source(source, root, **(options.options or {}))
     split = options.split or ("train" if (table.images.split == "train").any() else "all")
     table = table.split(split)

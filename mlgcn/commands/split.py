@@ -71,7 +71,8 @@ def _parser() -> ArgumentParser:
                         help="look for identical images too: files (bytes) or what they show (pixels)")  # fmt: skip
     parser.add_argument("--workers", type=PositiveInt, default=4, help="threads that read images for --hash")
     parser.add_argument("--strict", action="store_true",
-                        help="exit with 2 and write nothing if parts share anything or lack a label")  # fmt: skip
+                        help="exit with 2 and write nothing if parts share anything or may, if a part lacks a label or "
+                        "an image its part")  # fmt: skip
     return parser
 
 
@@ -150,9 +151,7 @@ def _faults(report: Mapping[str, Any], leak: Leakage) -> list[str]:
     faults = [
         f"{shared.count} {kind} in more than one part" for kind, shared in leak.findings().items() if shared.count
     ]
-    for name, part in report["parts"].items():
-        if absent := [label for label, count in part["positives"].items() if not count]:
-            faults.append(f"no positive in {name}: {', '.join(absent)}")
+    faults += report["warnings"]
     if leak.unreadable:
         faults.append(f"{len(leak.unreadable)} images cannot be read to compare them")
     return faults

@@ -68,8 +68,8 @@ class DataConfig:
     by_view: bool = False
     """Such a division keeps the views alike as well as the labels."""
     leaks: Literal["error", "warn"] = "error"
-    """What happens where a split that is given has patients in several parts: the run stops, or says so and goes on, as
-    for published splits that leak."""
+    """What happens where a split that is given has patients in several parts, or one data set trains on images with
+    which another validates or tests: the run stops, or says so and goes on, as for published splits that leak."""
     augmentation: str = "light"
     """none, light (small rotations, shifts, scales, contrast), flip (light, and mirrored half of the time), or that of
     a paper: seo2023, lai2023, bag_of_tricks2023, chexfusion2023 (docs/augmentation.md)."""

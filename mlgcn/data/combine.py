@@ -23,7 +23,8 @@ def combine(tables: Mapping[str, LabelTable]) -> LabelTable:
     """The images of all sources in one table, in their order.
 
     Identifiers of images, patients and studies are preceded by the source's name and a colon, so that two patients 17
-    stay two. A patient who is in two data sets cannot be told from two patients; `mlgcn split --check` compares images.
+    stay two. A patient who is in two data sets cannot be told from two patients; check_sources (mlgcn.data.leakage)
+    compares images.
 
     Args:
         tables: by name, each with the same labels in the same order.

@@ -1,7 +1,7 @@
 """Loaders for training and evaluation."""
 
+import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import lightning as L
 from torch.utils.data import Sampler
@@ -117,7 +117,8 @@ def evaluation_loader(
 
 def check_present(table: LabelTable) -> None:
     """Raises FileNotFoundError that counts the images of the table that are absent and names the first ten."""
-    absent = [path for path in table.images.path if not path.startswith(PHANTOM) and not Path(path).is_file()]
+    # Not Path(path).is_file(): of 264,849 images the difference is felt.
+    absent = [path for path in table.images.path if not path.startswith(PHANTOM) and not os.path.isfile(path)]
     if absent:
         shown = "\n  ".join(absent[:10])
         raise FileNotFoundError(

@@ -1,6 +1,7 @@
 """What parts of the data share that should be apart: patients, studies, pictures."""
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from mlgcn.data.images import PHANTOM, UnreadableImageError, decode_grey, read_image
 from mlgcn.data.sources.files import read_table
@@ -21,6 +23,17 @@ logger = logging.getLogger(__name__)
 
 EXAMPLES = 10
 PHANTOM_SIZE = 64
+# Readers of which the images, or some of them, are the same and have the same ids.
+FAMILIES = (
+    {"cxr_lt_2023", "cxr_lt_2024", "ltml_mimic_cxr", "mimic_cxr_jpg"},
+    {"cxr_lt_2026", "nih"},
+    {"cxr_lt_2026", "padchest"},
+)
+# Readers whose ids are whatever a user's files are called.
+ANY_FILES = {"table", "torchxrayvision"}
+# Ten digits or more are no running number: ids of MIMIC-CXR, NIH, PadChest and VinDr-CXR have them.
+TELLING = re.compile(r"(?:\D*\d){10}")
+IMAGE_SUFFIXES = {"png", "jpg", "jpeg", "dcm", "dicom"}
 
 
 @dataclass(frozen=True)
@@ -104,6 +117,37 @@ def check_unseen(table: LabelTable, recorded: Mapping[str, Path], what: str, lea
         logger.warning(found)
 
 
+def check_sources(tables: Mapping[str, LabelTable], readers: Mapping[str, str], leaks: str = "error") -> None:
+    """Tells of images that two sources have in different splits: raises ValueError, or logs a warning.
+
+    Images are compared by their ids where the two readers are the same or known to share images. Elsewhere an id such
+    as 1 or scan_0007.png may mean two images: there its last part is compared, without suffix, if it has ten digits or
+    more, and else the path of the file; what stands twice in a source tells nothing.
+
+    Args:
+        tables: by the name of the source, before they are combined.
+        readers: of each source, by its name; as original_reader gives them.
+        leaks: "warn" for the warning; else it is an error.
+    """
+    counts: Counter[str] = Counter()
+    examples = []
+    for one, other in combinations(tables, 2):
+        name_of = _own_ids if _share_ids(readers[one], readers[other]) else _telling_names
+        first, second = name_of(tables[one]), name_of(tables[other])
+        first = first[first.index.isin(second.index)]
+        there = second[first.index].to_numpy()
+        apart = first[((first != there) & (first != "") & (there != "")).to_numpy()]
+        if len(apart):
+            counts[f"{one} and {other}"] += len(apart)
+            examples += [f"{name} ({part} of {one}, {second[name]} of {other})" for name, part in apart[:3].items()]
+    if counts:
+        each = ", ".join(f"{count} of {pair}" for pair, count in counts.items())
+        found = f"images are in more than one split, by id or path: {each}, such as {'; '.join(examples[:EXAMPLES])}"
+        if leaks != "warn":
+            raise ValueError(f"{found}; leave out one of the data sets or these images, or --data.leaks warn goes on")
+        logger.warning("%s: what is measured flatters the model", found)
+
+
 def check_same_validation(recorded: Mapping[str, Path]) -> None:
     """Raises ValueError that names the difference unless all runs have recorded the same validation images.
 
@@ -135,6 +179,30 @@ def image_hashes(paths: Sequence[str], content: str = "bytes", workers: int = 1)
         raise ValueError(f"content is {content!r}, expected 'bytes' or 'pixels'")
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(partial(_hash, content=content), paths))
+
+
+def _share_ids(reader: str, other: str) -> bool:
+    """Whether an id that two sources have means the same image."""
+    if reader == other:
+        return reader not in ANY_FILES
+    return any({reader, other} <= family for family in FAMILIES)
+
+
+def _own_ids(table: LabelTable) -> pd.Series:
+    """The split of every image by its id."""
+    return table.images.set_index("image_id").split
+
+
+def _telling_names(table: LabelTable) -> pd.Series:
+    """The split of images by the name of their file, or where that may be any image's, by its path."""
+    keys = []
+    for image, path in zip(table.images.image_id, table.images.path, strict=True):
+        name = image.rpartition("/")[2]
+        stem, _, suffix = name.rpartition(".")
+        name = stem if suffix.lower() in IMAGE_SUFFIXES else name
+        keys.append(name if TELLING.match(name) else path)
+    splits = table.images.split.set_axis(keys)
+    return splits[~splits.index.duplicated(keep=False)]
 
 
 def _hash(path: str, content: str) -> str:

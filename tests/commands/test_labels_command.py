@@ -6,6 +6,7 @@ import pytest
 
 from mlgcn.commands import labels
 from mlgcn.data.ontology import label_space, label_spaces
+from mlgcn.data.sources import OPTIONAL_LABELS, reader_options
 
 TRAIN = [[1, 0, 1], [1, 0, 0], [0, 0, 0], [0, 1, ""]]
 TEST = [[1, 1, 1]] * 3
@@ -50,8 +51,17 @@ def test_nih_onto_cxr_lt_names_the_source_of_every_label(capsys):
     assert rows["Pleural Effusion"] == ["Effusion", "same"]
     assert rows["Pleural Thickening"] == ["Pleural_Thickening", "same"]
     assert rows["Lung Opacity"] == ["–", "unmapped"]
-    assert "15 of the 26 labels of cxr_lt_2023 are told." in text and "positives" not in text.partition("told.")[0]
+    # As the reader gives them by default.
+    assert rows["No Finding"] == ["–", "unmapped"]
+    assert text.startswith("nih: No Finding is a label only with --root and --options.no_finding true\n")
+    assert "14 of the 26 labels of cxr_lt_2023 are told." in text and "positives" not in text.partition("told.")[0]
     assert "Of no use here" not in text and "unmapped: no label tells it, it is unknown" in text
+
+
+def test_labels_that_need_an_option_are_those_that_the_reader_has_with_it_alone():
+    for source, optional in OPTIONAL_LABELS.items():
+        assert set(optional) <= set(label_space(source))
+        assert [reader_options(source, {})[option] for option in optional.values()] == [False] * len(optional)
 
 
 def test_what_is_of_no_use_on_the_side_of_the_source_is_listed(capsys):

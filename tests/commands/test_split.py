@@ -124,7 +124,15 @@ def test_a_label_that_a_part_lacks_is_refused_when_strict(csv, capsys):
     rows.to_csv(csv, index=False)
     file = with_split(csv, val=list(range(90, 102)), test=list(range(102, 120)))
     assert "no positive in test: Edema; their metrics are undefined" in shown([csv, "--check", file], capsys)
-    assert refused([csv, "--check", file, "--strict"], capsys)[0] == "--strict: no positive in test: Edema"
+    expected = "--strict: no positive in test: Edema; their metrics are undefined"
+    assert refused([csv, "--check", file, "--strict"], capsys)[0] == expected
+
+
+def test_parts_that_may_share_patients_since_none_is_told_are_refused_when_strict(csv, tmp_path, capsys):
+    pd.read_csv(csv).drop(columns="patient_id").to_csv(csv, index=False)
+    message = refused([csv, "--out", tmp_path / "new.csv", "--strict"], capsys)[0]
+    assert message.startswith("--strict: no patient is given") and message.endswith("so parts may share patients")
+    assert not (tmp_path / "new.csv").exists()
 
 
 def test_identical_images_are_found_and_unreadable_ones_told(csv, capsys):
@@ -150,6 +158,7 @@ def test_the_datas_own_split_is_checked_and_set_aside_where_they_are_divided_ane
     printed = shown([csv, "--check"], capsys)
     assert "its own split" in printed and "10 of 120 images are in no part" in printed
     assert row(printed, "images")[1:] == ["60", "50"]
+    assert "10 of 120 images are in no part" in refused([csv, "--check", "--strict"], capsys)[0]
     assert "its own split is set aside" in shown([csv, "--out", tmp_path / "new"], capsys)
 
 

@@ -1,6 +1,7 @@
 """Leakage: what parts share is counted, named and placed, and images are told apart by what they hold."""
 
 from collections import defaultdict
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mlgcn.data.leakage import check_same_validation, check_unseen, image_hashes, leakage
+from mlgcn.data.leakage import check_same_validation, check_sources, check_unseen, image_hashes, leakage
 from mlgcn.data.splits import save_split, split_by_patient
 from mlgcn.labels import SPLITS, LabelTable
 
@@ -83,6 +84,75 @@ def test_a_split_by_patient_leaks_nothing():
 def test_other_numbers_of_hashes_or_parts_than_images_are_refused(columns, what):
     with pytest.raises(ValueError, match=f"there are {what}, expected one for each of 2 images"):
         leakage(table(["a", "b"], "train"), **columns)
+
+
+# What sources share
+
+
+def source(ids, split, paths=None):
+    return LabelTable(np.zeros((len(ids), 1)), ["A"], image_id=ids, path=paths, split=split)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("cxr_lt_2023", "mimic_cxr_jpg"),
+        ("cxr_lt_2024", "ltml_mimic_cxr"),
+        ("cxr_lt_2026", "nih"),
+        ("padchest", "cxr_lt_2026"),
+        ("chexpert", "chexpert"),
+    ],
+)
+def test_held_out_images_on_which_another_source_trains_are_told(one, other, caplog):
+    tables = {"a": source(list("vwxyz"), ["train", "val", "test", "test", ""]), "b": source(list("zyxwv"), "train")}
+    readers = {"a": one, "b": other}
+    message = r"3 of a and b, such as w \(val of a, train of b\); x \(test of a, .*--data\.leaks warn goes on"
+    with pytest.raises(ValueError, match=message):
+        check_sources(tables, readers)
+    check_sources(tables, readers, "warn")
+    assert "3 of a and b" in caplog.text and "flatters the model" in caplog.text
+    caplog.clear()
+    check_sources({**tables, "b": tables["b"].with_split([""] * 5)}, readers)
+    check_sources({"a": tables["a"]}, readers)
+    assert not caplog.records
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_shared_images_are_counted_as_a_search_counts_them(data):
+    parts = st.dictionaries(st.sampled_from("uvwxyz"), st.sampled_from(["", *SPLITS]), min_size=1)
+    one, other = data.draw(parts), data.draw(parts)
+    tables = {name: source(list(part), list(part.values())) for name, part in (("a", one), ("b", other))}
+    count = sum(len({one[image], other[image]} - {""}) == 2 for image in {*one} & {*other})
+    with pytest.raises(ValueError, match=f": {count} of a and b") if count else nullcontext():
+        check_sources(tables, {"a": "nih", "b": "nih"})
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "shared"),
+    [
+        ("1", "1", False),
+        ("scan_0000007.png", "scan_0000007.png", False),
+        ("00000001_000.png", "00000001_000.png", True),
+        ("images/00000001_000.png", "other/00000001_000.JPG", True),
+        ("1.2.840.113654.1", "1.2.840.113654.2", False),
+        ("1.2.840.113654.1", "1.2.840.113654.1.dcm", True),
+    ],
+)
+@pytest.mark.parametrize("readers", [("table", "table"), ("nih", "mimic_cxr_jpg"), ("torchxrayvision", "nih")])
+def test_of_sources_without_common_images_only_ids_that_are_no_running_numbers_count(one, other, shared, readers):
+    tables = {"a": source([one], "test", ["/a/x.png"]), "b": source([other], "train", ["/b/x.png"])}
+    with pytest.raises(ValueError, match="1 of a and b") if shared else nullcontext():
+        check_sources(tables, dict(zip("ab", readers, strict=True)))
+
+
+def test_one_file_is_one_image_and_a_name_that_stands_twice_is_none():
+    tables = {"a": source(["1"], "test", ["/x.png"]), "b": source(["2"], "train", ["/x.png"])}
+    with pytest.raises(ValueError, match=r"1 of a and b, such as /x\.png \(test of a, train of b\)"):
+        check_sources(tables, {"a": "table", "b": "table"})
+    names = ["p1/0123456789.png", "p2/0123456789.png"]
+    tables = {"a": source(names, "test"), "b": source(names[:1], "train", ["/y.png"])}
+    check_sources(tables, {"a": "table", "b": "table"})
 
 
 # Hashes

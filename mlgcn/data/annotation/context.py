@@ -67,7 +67,9 @@ def _reach(mention: Mention[Any], cue: Cue, ends: Sequence[tuple[int, str]], wor
         # Up to its last word, since a finding that holds a verb is a statement of its own: "no effusion, heart is big".
         between = range(cue.end, mention.end - 1)
         stopped = any(at in between for at, where in ends if where != "after")
-        return None if stopped else mention.start - cue.end
+        # "Pneumonia unlikely, small effusion" doubts what precedes, "unlikely pneumonia" what follows.
+        closed = side == "both" and kind in STATES and words[cue.end] == ","
+        return None if stopped or closed else mention.start - cue.end
     if mention.end <= cue.start and side != "before":
         between = range(mention.end, cue.start)
         stopped = any(at in between for at, where in ends if where != "before")

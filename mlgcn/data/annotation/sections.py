@@ -17,6 +17,8 @@ PARAGRAPH = re.compile(r"\n[^\S\n]*\n")
 BREAK = re.compile(r"\n\s*\n|\n(?=\s*[-*•])")
 ABBREVIATION = re.compile(r"\b(dr|mr|mrs|ms|vs|approx|st)\.")
 POSSESSIVE = re.compile(r"['’]s\b")
+# "Opacity, ? pneumonia" doubts what follows; a mark that closes on a word ends a sentence.
+QUERY = re.compile(r"(?<![^\s,(/])\?+(?=\s*\w)")
 CANNOT = re.compile(r"\bcan(?:'t|\s+not)\b")
 WORD = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+\d*|[,()]|[.!?;]")
 SENTENCE_END = frozenset(".!?;")
@@ -51,6 +53,6 @@ def _seen(text: str) -> str:
 
 
 def _cleaned(text: str) -> str:
-    text = BREAK.sub(" . ", text.lower().replace("’", "'"))
+    text = QUERY.sub(" query ", BREAK.sub(" . ", text.lower().replace("’", "'")))
     text = POSSESSIVE.sub("", ABBREVIATION.sub(r"\1 ", text))
     return CANNOT.sub("cannot", text).replace("n't", " not")

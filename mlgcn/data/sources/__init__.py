@@ -35,6 +35,9 @@ SOURCES: dict[str, Callable[..., LabelTable]] = {
     "vindr": read_vindr,
 }
 
+# Labels of a data set's label space that its reader gives only where an option is true.
+OPTIONAL_LABELS = {"nih": {"No Finding": "no_finding"}}
+
 
 def read_source(name: str, root: str | Path | None = None, **options: Any) -> LabelTable:
     """The labels of a data set. Touches no image.
@@ -74,4 +77,4 @@ def _check(name: str, options: Mapping[str, Any]) -> None:
         check_options(SOURCES[name], options, f"option of the data source {name!r}:")
 
 
-__all__ = ["SOURCES", "read_source", "reader_options"]
+__all__ = ["OPTIONAL_LABELS", "SOURCES", "read_source", "reader_options"]

@@ -25,6 +25,7 @@ DETAILS = (
 )  # fmt: skip
 # The table of each labeller; that of the radiologist came with version 2.1.0, which left the other names as they were.
 LABELERS = {"chexpert": "chexpert", "negbio": "negbio", "radiologist": "test-set-labeled"}
+DEFAULT = "chexpert"
 VERSIONS = ("2.0.0", "2.1.0")
 SPELLING = {"Airspace Opacity": "Lung Opacity"}  # the radiologist's, and the labellers'
 SPLIT_OF = {"train": "train", "validate": "val", "test": "test"}
@@ -47,8 +48,9 @@ def read_mimic_cxr_jpg(
     are bare digits.
 
     Args:
-        labeler: whose labels: chexpert (by default), negbio, or radiologist for `mimic-cxr-2.1.0-test-set-labeled.csv`,
-            which has some studies of the test set only; the tables of the others are not read.
+        labeler: whose labels: chexpert (by default; where there are tables of others, the log says so), negbio, or
+            radiologist for `mimic-cxr-2.1.0-test-set-labeled.csv`, which has some studies of the test set only; the
+            tables of the others are not read.
         labels: a CSV file with a row a study and a column a label in place of a labeller's table, such as
             `mlgcn annotate` writes of the reports.
         images: the folder with `files`, by default that of the tables.
@@ -64,7 +66,9 @@ def read_mimic_cxr_jpg(
     file, rows = _table(root, "metadata", [*ID_COLUMNS, *VIEW_COLUMNS], DETAILS)
     table = mimic_images(file, rows, Path(images) if images else root)
     if labels is None:
-        source, rows = _labelled(root, labeler or "chexpert")
+        source, rows = _labelled(root, labeler or DEFAULT)
+        if labeler is None:
+            _tell_choice(root)
         names = list(LABELS)
     else:
         source, rows = Path(labels), read_table(Path(labels), columns=["study_id"])
@@ -93,7 +97,23 @@ def _table(root: Path, kind: str, columns: Sequence[str], others: Sequence[str] 
 
 
 def _file(root: Path, kind: str) -> Path:
-    return find_file(root, *(name for version in VERSIONS for name in csv_names(f"mimic-cxr-{version}-{kind}")))
+    return find_file(root, *_names(kind))
+
+
+def _is_there(root: Path, kind: str) -> bool:
+    return any((root / name).is_file() for name in _names(kind))
+
+
+def _names(kind: str) -> list[str]:
+    return [name for version in VERSIONS for name in csv_names(f"mimic-cxr-{version}-{kind}")]
+
+
+def _tell_choice(root: Path) -> None:
+    """Logs that the default labeller was taken, where the tables of others are there too."""
+    others = [name for name, kind in LABELERS.items() if name != DEFAULT and _is_there(root, kind)]
+    if others:
+        named = " or ".join(others)
+        logger.info("%s: the labels are those of %s; for others, --data.options.labeler %s", root, DEFAULT, named)
 
 
 def _labelled(root: Path, labeler: str) -> tuple[Path, pd.DataFrame]:

@@ -35,7 +35,8 @@ def read_nih(root: Path, *, no_finding: bool = False, images: str | None = None)
         no_finding: make "No Finding" a label of its own, the 15th.
         images: the folder that holds images/ or images_001/ and so on, or the images themselves; by default the root.
     Raises: FileNotFoundError without the table; ValueError on missing or other columns, on unexpected findings or
-        views, on one list without the other, on an image in both, or on lists that do not cover the table.
+        views, on a finding beside "No Finding", on one list without the other, on an image in both, or on lists that do
+        not cover the table.
     """
     csv = find_file(root, *csv_names("Data_Entry_2017*"))
     rows = read_table(csv, columns=COLUMNS)
@@ -49,6 +50,12 @@ def read_nih(root: Path, *, no_finding: bool = False, images: str | None = None)
         line = int(found[unexpected].any(axis=1).to_numpy()[codes].argmax()) + 2
         raise ValueError(
             f"{csv}: column 'Finding Labels' holds {unexpected}, expected {[*FINDINGS, NO_FINDING]}; see line {line}"
+        )
+    if NO_FINDING in found and (both := (found[NO_FINDING] == 1) & (found.sum(axis=1) > 1)).any():
+        row = int(both.to_numpy()[codes].argmax())
+        raise ValueError(
+            f"{csv}: column 'Finding Labels' holds {rows['Finding Labels'].iloc[row]!r} in line {row + 2}, expected "
+            f"findings or {NO_FINDING!r} alone"
         )
     if unexpected := sorted(set(rows["View Position"]) - set(VIEW_CODES)):
         line = int(rows["View Position"].isin(unexpected).to_numpy().argmax()) + 2

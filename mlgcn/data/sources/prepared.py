@@ -45,6 +45,17 @@ def prepared_from(folder: Path) -> dict[str, Any] | None:
     return {key: record[key] for key in ("source", "options") if key in record}
 
 
+def original_reader(reader: str, root: str | None) -> str:
+    """The reader whose images these are: of a table that `mlgcn prepare` wrote, that of the originals.
+
+    Raises: as prepared_from.
+    """
+    if reader != "table" or root is None:
+        return reader
+    record = prepared_from(Path(root) if Path(root).is_dir() else Path(root).parent) or {}
+    return str(record.get("source", reader))
+
+
 def _image_ids(folder: Path, stem: str) -> set[str]:
     files = [path for path in folder.glob(f"{stem}*.csv") if not path.name.endswith(".partial.csv")]
     return {name for path in files for name in read_table(path, ["image_id"], may_be_empty=True)["image_id"]}

@@ -85,6 +85,8 @@ def read_torchxrayvision(
         built = classes[dataset](**given)
     except OSError:
         raise
+    except KeyError as error:  # of pandas
+        raise ValueError(f"torchxrayvision's {dataset} cannot read {root}: lacks the column {error}") from error
     except Exception as error:  # its classes raise bare ones
         raise ValueError(f"torchxrayvision's {dataset} cannot read {root}: {error or type(error).__name__}") from error
     finally:

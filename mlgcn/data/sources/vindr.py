@@ -109,6 +109,12 @@ def _read_labels(file: Path, readers: str, blank: str) -> tuple[list[str], np.nd
     votes, soft = label_values(file, rows, VINDR_LABELS, blank=blank)
     if soft:
         raise ValueError(f"blank is {blank!r}, expected positive, negative or unknown: readers vote")
+    told = (votes == 1) & (rows[list(VINDR_LABELS)] != "").to_numpy()  # and not by what a blank means
+    if (both := told[:, -1] & told[:, :-1].any(axis=1)).any():
+        row = int(both.argmax())
+        finding = VINDR_LABELS[int(told[row].argmax())]
+        image = rows["image_id"].iloc[row]
+        raise ValueError(f"{file}: image {image!r} has both {NO_FINDING!r} and {finding!r} in line {row + 2}")
     if "rad_id" not in rows:  # the test set, on which the readers agreed
         return rows["image_id"].tolist(), votes
     if (twice := rows.duplicated(["image_id", "rad_id"])).any():

@@ -103,6 +103,18 @@ def test_the_labels_are_those_of_the_chosen_labeller_and_the_other_table_is_not_
     assert value(read_mimic_cxr_jpg(tmp_path), 0, "No Finding") == 1
 
 
+def test_whose_labels_were_taken_is_told_where_others_are_there(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    root = write(tmp_path / "both", tables())
+    read_mimic_cxr_jpg(root)
+    assert "the labels are those of chexpert; for others, --data.options.labeler negbio" in caplog.text
+    caplog.clear()
+    read_mimic_cxr_jpg(root, labeler="chexpert")
+    (root / "mimic-cxr-2.0.0-negbio.csv").unlink()
+    read_mimic_cxr_jpg(root)
+    assert "labeler" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("uncertain", "blank", "expected"),
     [

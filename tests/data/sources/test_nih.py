@@ -141,6 +141,7 @@ def test_images_in_neither_list_are_counted_and_named(tmp_path):
         (("x.png", "Mass|Covid", 0, 3, "PA"), r"column 'Finding Labels' holds \['Covid'\], expected \['Atelectasis', "),
         (("x.png", "mass", 0, 3, "PA"), r"column 'Finding Labels' holds \['mass'\], expected .*; see line 6"),
         (("x.png", "", 0, 3, "PA"), r"column 'Finding Labels' is blank for x\.png, expected findings"),
+        (("x.png", "No Finding|Mass", 0, 3, "PA"), r"holds 'No Finding\|Mass' in line 6, expected findings or 'No Fi"),
         (("x.png", "Mass", 0, 3, "XX"), r"holds \['XX'\], expected \['PA', 'AP', 'LL', ''\]; see line 6"),
         (("x.png", "Mass", 0, "", "PA"), "patient_id is empty in row 4"),
         (ROWS[0], r"image ids repeat: \['00000001_000\.png'\]"),

@@ -93,7 +93,8 @@ def test_both_parts_are_read_and_are_the_official_split(tmp_path):
 
 @settings(max_examples=40, deadline=None)
 @given(
-    votes=st.lists(st.lists(st.sampled_from([0, 1, None]), min_size=2, max_size=2), min_size=1, max_size=5),
+    # A reader who finds something and nothing is refused.
+    votes=st.lists(st.tuples(*[st.sampled_from([0, 1, None])] * 2).filter((1, 1).__ne__), min_size=1, max_size=5),
     rule=st.sampled_from(["majority", "any"]),
 )
 def test_each_label_is_decided_by_the_readers_who_gave_it(tmp_path_factory, votes, rule):
@@ -206,11 +207,20 @@ def test_an_unexpected_box_stops_the_reading(tmp_path, line, message):
         (row(reader="R7")[:-1] + "2", "column 'No finding' holds '2' in line 8, expected 0, 1"),
         (row(reader="R7")[:-1] + "-1", "column 'No finding' holds '-1' in line 8, expected 0, 1 or blank"),
         (row(image="", reader="R7"), "image_id is empty in row 2"),
+        (row("Edema", "No finding", reader="R7"), f"image '{A}' has both 'No finding' and 'Edema' in line 8"),
     ],
 )
 def test_an_unexpected_row_stops_the_reading(tmp_path, line, message):
     with pytest.raises(ValueError, match=message):
         read_vindr(written(tmp_path, "image_labels_train.csv", TRAIN, *READ, line))
+
+
+def test_a_test_image_with_a_finding_and_none_is_refused_but_not_for_what_a_blank_means(tmp_path):
+    rows = [row("Edema", "No finding", image=B)]
+    with pytest.raises(ValueError, match=f"image '{B}' has both 'No finding' and 'Edema' in line 2"):
+        read_vindr(written(tmp_path, "image_labels_test.csv", TEST, *rows))
+    root = written(tmp_path, "image_labels_test.csv", TEST, row("Edema", image=B, blank=["No finding"]))
+    assert found(read_vindr(root, blank="positive"), B) == {"Edema", "No finding"}
 
 
 def test_an_image_in_both_parts_or_twice_in_the_test_part_is_refused(tmp_path):
