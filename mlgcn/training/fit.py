@@ -117,7 +117,7 @@ def _network(
         described, report = read_description(last), "the weights of the last checkpoint"
         mean, std = tuple(described.mean), tuple(described.std)
     elif init is not None:
-        described, report = start_from(model, Path(init), names)
+        described, report = start_from(model, Path(init), names, config_to_dict(config))
         mean, std = tuple(described.mean), tuple(described.std)
     logger.info("%s; %.1f million parameters", report, sum(p.numel() for p in model.parameters()) / 1e6)
     if config.model.freeze != "none" and last is None and init is None and config.model.weights == "none":
