@@ -25,6 +25,8 @@ from mlgcn.build import (
     build_model,
     build_sampler,
     build_table,
+    check_lone_images,
+    check_resolutions,
     full_options,
 )
 from mlgcn.checkpoint import Description, read_description, start_from
@@ -112,6 +114,8 @@ def _network(config: Config, names: Sequence[str], labels: LabelKnowledge, last:
     # Where the trunk's weights would be replaced, none are read.
     bare = config if last is None and init is None else replace(config, model=replace(config.model, weights="none"))
     model, report, mean, std = build_model(bare, labels.vectors, labels.graph, config.run.seed, labels.encoder)
+    check_lone_images(config, model)
+    check_resolutions(config, model)
     if last is not None:
         described, report = read_description(last), "the weights of the last checkpoint"
         mean, std = tuple(described.mean), tuple(described.std)
