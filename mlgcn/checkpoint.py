@@ -106,7 +106,9 @@ def load_model(path: Path) -> tuple[ExpertNetwork, Description]:
     return model.eval(), description
 
 
-def start_from(model: ExpertNetwork, path: Path, names: Sequence[str]) -> tuple[Description, str]:
+def start_from(
+    model: ExpertNetwork, path: Path, names: Sequence[str], config: dict[str, Any]
+) -> tuple[Description, str]:
     """Loads into a new network what a trained one shares with it; its description, and in one line what that was.
 
     Trunk and experts must fit whole; where the new network has them by view, both get the one's. Of everything else,
@@ -117,7 +119,9 @@ def start_from(model: ExpertNetwork, path: Path, names: Sequence[str]) -> tuple[
     Args:
         path: a run's folder or a checkpoint.
         names: the labels of the new network.
-    Raises: FileNotFoundError; ValueError if the file is no checkpoint, or its trunk or experts are others.
+        config: what it was built by, as in Description.
+    Raises: FileNotFoundError; ValueError if the file is no checkpoint, or, with the settings that differ, if its trunk
+        or experts are others.
     """
     run = RunDirectory(path)
     file = path if not path.is_dir() else run.model if run.model.is_file() else run.best
@@ -134,10 +138,11 @@ def start_from(model: ExpertNetwork, path: Path, names: Sequence[str]) -> tuple[
     features = {name for name in own if name.startswith(FEATURES)}
     lacking = sorted(features - taken.keys()) or sorted({n for n in saved if n.startswith(FEATURES)} - used)
     if lacking:
+        differing = _differing_features(description.config, config)
         raise ValueError(
-            f"model.init: {file} has another trunk or other experts ({description.config['model']['trunk']}, "
-            f"{description.config['model']['experts']} experts) than this run: {len(lacking)} tensors do not fit, the "
-            f"first {lacking[0]}"
+            f"model.init: {file} has another trunk or other experts than this run"
+            + (f" ({', '.join(differing)})" if differing else "")
+            + f": {len(lacking)} tensors do not fit, the first {lacking[0]}"
         )
     model.load_state_dict(taken, strict=False)
     new = sorted({name.split(".")[0] for name in own.keys() - taken.keys()})
@@ -153,6 +158,22 @@ def read_description(path: Path) -> Description:
 def as_plain(description: Description) -> dict[str, Any]:
     """The description as torch.load reads it with weights_only."""
     return asdict(description)
+
+
+def _differing_features(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """In words, the settings of trunk and experts that differ between a checkpoint and this run."""
+    both = [config_from_dict(settings) for settings in (there, here)]
+    wide = all(config.model.branch == "wide" for config in both)
+    found = [
+        {f"model.{name}": getattr(config.model, name) for name in ("trunk", "experts", "branch", "branch_width")}
+        | {"fusion.trunks": config.fusion.trunks}
+        for config in both
+    ]
+    return [
+        f"{name} {value} there, {found[1][name]} here"
+        for name, value in found[0].items()
+        if value != found[1][name] and (name != "model.branch_width" or wide)
+    ]
 
 
 def _same_encoder(model: ExpertNetwork, description: Description, saved: dict[str, Tensor]) -> bool:

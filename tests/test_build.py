@@ -7,12 +7,20 @@ import torch
 from torch import nn
 
 from embeddings import label_sentences, save_vectors, train_glove
-from mlgcn.build import build_label_knowledge, build_loss, build_model, build_sampler
+from mlgcn.build import (
+    build_label_knowledge,
+    build_loss,
+    build_model,
+    build_sampler,
+    check_lone_images,
+    check_resolutions,
+)
 from mlgcn.config import FusionConfig, GraphConfig, ModelConfig, QueryConfig
 from mlgcn.data.samplers import SAMPLERS, PlannedSampler
 from mlgcn.graph import dense
 from mlgcn.labels import LabelTable
 from mlgcn.nn import LabelGCN, LinearClassifiers, lse_pool
+from mlgcn.nn.token_map import SizeCheck
 
 NAMES = ("Effusion", "Mass", "Hernia", "Lung Opacity")
 
@@ -129,6 +137,45 @@ def test_views_have_weights_of_their_own_that_start_alike(tiny_network, head, tr
     assert trunks == "features" or not [name for name in state if "branches" in name and "lateral" in name]
     images, slots = torch.randn(3, 3, 64, 64), torch.tensor([[0, 0], [0, 1], [1, 0]])
     assert model(images, torch.tensor([0, 1, 2]), slots).shape == (2, 2, len(NAMES))
+
+
+def test_a_stride_beyond_the_map_is_refused_and_one_of_its_size_is_not(tiny_network):
+    build = partial(tiny_network, embeddings={"source": "random"})
+    for size, stride, side in ((64, 3, 2), (32, 2, 1)):
+        message = rf"fusion\.stride is {stride}, expected at most {side}: of data\.image_size {size}"
+        with pytest.raises(ValueError, match=message):
+            build(data={"image_size": size}, fusion={"views": 2, "stride": stride})
+    assert build(data={"image_size": 64}, fusion={"views": 2, "stride": 2}).fusion.stride == 2
+
+
+def test_a_map_of_one_place_is_too_small_for_batch_normalisation_by_view(tiny_config, tiny_network):
+    def check(size, trunks="features", freeze="none"):
+        sections = {"data": {"image_size": size}, "fusion": {"trunks": trunks}, "model": {"freeze": freeze}}
+        check_lone_images(tiny_config(**sections), model)
+
+    model = tiny_network(embeddings={"source": "random"}, fusion={"trunks": "features"}).train()
+    views = torch.tensor([0, 0, 1])
+    with pytest.raises(ValueError, match="Expected more than 1 value per channel when training"):
+        model(torch.randn(3, 3, 32, 32), views)
+    with pytest.raises(ValueError, match=r"data\.image_size 32 leaves a last map of one place"):
+        check(32)
+    model(torch.randn(3, 3, 33, 33), views)
+    check(33)
+    check(32, trunks="trunk")
+    check(32, freeze="features")
+
+
+def test_other_resolutions_that_the_trunk_does_not_take_are_refused(tiny_config):
+    def check(size, multiple, tta=("resolution",)):
+        config = tiny_config(data={"image_size": size}, evaluation={"tta": list(tta)})
+        check_resolutions(config, nn.Sequential(SizeCheck(multiple)))
+
+    check(518, 14)  # 448 and 672
+    check(448, 14, tta=["hflip"])
+    for size, multiple, common in ((448, 14, 224), (64, 16, 32), (224, 224, 224)):
+        message = rf"evaluation\.tta resolution: .*data\.image_size {size} .* multiples of {common} px.*'s {multiple}$"
+        with pytest.raises(ValueError, match=message):
+            check(size, multiple)
 
 
 def test_the_settings_reach_their_parts(tiny_network):

@@ -251,7 +251,7 @@ def test_a_new_network_takes_features_and_heads_but_keeps_its_own_label_vectors(
     vectors = torch.full_like(description.vectors, 7.0)
     for head in model.heads:
         head.vectors.copy_(vectors)
-    described, report = start_from(model, path, description.names)
+    described, report = start_from(model, path, description.names, description.config)
     assert described.mean == [0.5] * 3 and described.std == [0.25] * 3
     assert str(path) in report
     own, theirs = model.state_dict(), trained.state_dict()
@@ -266,20 +266,39 @@ def test_heads_of_other_labels_stay_new(tmp_path, tiny_model):
     path, trained = saved_model(tmp_path, tiny_model)
     model, description = tiny_model(seed=2)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    _, report = start_from(model, path, description.names[::-1])
+    _, report = start_from(model, path, description.names[::-1], description.config)
     assert report.endswith("new, or new in part: heads")
     for name, value in model.state_dict().items():
         expected = before[name] if name.startswith("heads.") else trained.state_dict()[name]
         torch.testing.assert_close(value, expected, msg=name)
 
 
-@pytest.mark.parametrize("experts", [1, 3])
-def test_another_number_of_experts_is_refused(tmp_path, tiny_model, experts):
+@pytest.mark.parametrize(
+    ("here", "differing"),
+    [
+        ({"model": {"experts": 1}, "loss": {"diversity": 0}}, "model.experts 2 there, 1 here"),
+        (
+            {"model": {"trunk": "resnet34", "experts": 3, "branch": "pretrained", "branch_width": 8}},
+            "model.trunk resnet18 there, resnet34 here, model.experts 2 there, 3 here, "
+            "model.branch slim there, pretrained here",
+        ),
+    ],
+)
+def test_another_trunk_or_other_experts_are_refused_by_the_settings_that_differ(tmp_path, tiny_model, here, differing):
     path, _ = saved_model(tmp_path, tiny_model)
-    loss = {"loss": {"diversity": 0}} if experts == 1 else {}
-    model, description = tiny_model(model={"experts": experts}, **loss)
-    with pytest.raises(ValueError, match=r"model\.init: .*other experts \(resnet18, 2 experts\) than this run"):
-        start_from(model, path, description.names)
+    model, description = tiny_model(**here)
+    message = rf"model\.init: .*other experts than this run \({differing}\): \d+ tensors do not fit, the first "
+    with pytest.raises(ValueError, match=message):
+        start_from(model, path, description.names, description.config)
+
+
+def test_trunks_by_view_and_the_width_of_branches_are_named_too(tmp_path, tiny_model):
+    model, described = tiny_model(model={"branch": "wide", "branch_width": 16}, fusion={"trunks": "trunk"})
+    save_model(tmp_path / "stage1.ckpt", model, described)
+    new, description = tiny_model(model={"branch": "wide", "branch_width": 8})
+    differing = r"\(model.branch_width 16 there, 8 here, fusion.trunks trunk there, one here\): "
+    with pytest.raises(ValueError, match=rf"other experts than this run {differing}"):
+        start_from(new, tmp_path / "stage1.ckpt", description.names, description.config)
 
 
 # A text encoder in the network
@@ -344,7 +363,7 @@ def test_checkpoints_of_before_there_were_text_encoders_still_load(altered):
 def test_a_new_network_takes_a_text_encoder_that_reads_the_same_tokens(encoded):
     model, description, path = encoded
     new = blank(model)
-    _, report = start_from(new, path, description.names)
+    _, report = start_from(new, path, description.names, description.config)
     assert report.endswith(f": {len(new.state_dict())} of {len(new.state_dict())} tensors")
     assert all(torch.equal(value, new.state_dict()[name]) for name, value in model.state_dict().items())
 
@@ -361,7 +380,7 @@ def test_a_new_network_keeps_its_own_text_encoder_where_the_other_had_another_or
         content["state_dict"] = kept
     torch.save(content, path)
     new = blank(model)
-    _, report = start_from(new, path, description.names)
+    _, report = start_from(new, path, description.names, description.config)
     assert report.endswith("; new, or new in part: encoder")
     for name, value in new.state_dict().items():
         assert torch.equal(value, torch.zeros_like(value) if name.startswith("encoder.") else model.state_dict()[name])

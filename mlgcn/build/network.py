@@ -1,6 +1,7 @@
 """The network."""
 
 import copy
+import math
 from functools import partial
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from mlgcn.config import Config
+from mlgcn.data.resolutions import RESOLUTIONS, STEP, side_near
 from mlgcn.graph import propagation
 from mlgcn.nn import (
     POOLINGS,
@@ -27,7 +29,10 @@ from mlgcn.nn import (
     ViewFusion,
     build_trunk,
     expert_branches,
+    image_multiple,
+    map_side,
 )
+from mlgcn.nn.cut import Trunk
 from mlgcn.seeding import WEIGHTS, torch_seed
 
 
@@ -49,7 +54,8 @@ def build_model(
         vectors: of the labels, [C, F].
         graph: of the labels; without one, classifiers are linear.
         encoder: of their texts, with query.vectors encoder; it becomes a part of the network.
-    Raises: ValueError as the parts; FileNotFoundError and ConnectionError as build_trunk.
+    Raises: ValueError as the parts, and on images that are too small or no multiple of what the trunk takes;
+        FileNotFoundError and ConnectionError as build_trunk.
     """
     settings = config.model
     with torch_seed(seed, WEIGHTS):
@@ -58,6 +64,7 @@ def build_model(
         if config.data.image_size % parts.multiple:
             size = f"data.image_size is {config.data.image_size}"
             raise ValueError(f"{size}, expected a multiple of {parts.multiple} for {settings.trunk}")
+        _check_stride(config, parts)
         trunk = parts.trunk
         branches, features = expert_branches(parts, settings.experts, settings.branch, settings.branch_width)
         if config.fusion.trunks != "one":
@@ -73,6 +80,44 @@ def build_model(
         model.freeze(*([model.trunk] if settings.freeze == "trunk" else [model.trunk, model.branches]))
     # Convolutions run faster with channels last, on the CPU as on the GPU.
     return BuiltModel(model.to(memory_format=torch.channels_last), parts.report, parts.mean, parts.std)
+
+
+def check_lone_images(config: Config, model: ExpertNetwork) -> None:
+    """Raises ValueError if training would fail on a batch that has a single image of a view.
+
+    Where experts' last stages are by view and the last map has one place, it gives batch normalisation one value.
+    """
+    if config.fusion.trunks != "features" or config.model.freeze == "features":
+        return
+    normalised = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.branches.modules())
+    if normalised and map_side(model.trunk, model.branches[0], config.data.image_size) == 1:
+        raise ValueError(
+            f"data.image_size {config.data.image_size} leaves a last map of one place, which is too small for batch "
+            "normalisation by view (fusion.trunks features): give larger images, or model.freeze features"
+        )
+
+
+def check_resolutions(config: Config, model: nn.Module) -> None:
+    """Raises ValueError if there are no smaller and larger images that the network could be given in scoring."""
+    size, multiple = config.data.image_size, image_multiple(model)
+    smaller, larger = (side_near(size, share, multiple) for share in RESOLUTIONS)
+    if "resolution" in config.evaluation.tta and not smaller < size < larger:
+        raise ValueError(
+            f"evaluation.tta resolution: near 3/4 and 5/4 of data.image_size {size} there are no other multiples of "
+            f"{math.lcm(STEP, multiple)} px, which is of {STEP} and of {config.model.trunk}'s {multiple}"
+        )
+
+
+def _check_stride(config: Config, parts: Trunk) -> None:
+    settings, size = config.fusion, config.data.image_size
+    if settings.views is None or settings.stride == 1:
+        return
+    side = map_side(parts.trunk, parts.stage, size)
+    if settings.stride > side:
+        raise ValueError(
+            f"fusion.stride is {settings.stride}, expected at most {side}: of data.image_size {size}, "
+            f"{config.model.trunk} has a map of {side} x {side} places"
+        )
 
 
 def _with_classifiers(

@@ -18,14 +18,15 @@ from mlgcn.build.knowledge import VECTOR_SOURCES
 from mlgcn.commands.console import command, say
 from mlgcn.config import Config, DataConfig, EmbeddingsConfig, parse_arguments
 from mlgcn.data.ontology import label_space
-from mlgcn.data.sources import SOURCES, read_source
+from mlgcn.data.published_labels import published_labels
+from mlgcn.data.sources import read_source
 from mlgcn.nn import TextEncoder
 from mlgcn.nn.cost import cost
 from mlgcn.reporting.cost_tables import cost_rows
 
 DESCRIPTION = (
     "Counts parameters and FLOPs of a configuration, part by part; no image is read, nothing is downloaded or trained. "
-    "Beside the settings of train.py: --labels N, how many labels there are, for data that are not at hand; "
+    "Beside the settings of train.py: --labels N, how many labels there are, where neither tables nor their name tell; "
     "--out FILE.json, where the numbers are written to."
 )
 TEXT_SIZE = 768  # of BERT's base models, such as PubMedBERT
@@ -55,11 +56,11 @@ def describe(config: Config, labels: int | None = None) -> dict[str, Any]:
     trained too is built as its config.json says.
 
     Args:
-        labels: how many there are; by default as many as data.labels or the tables have.
+        labels: how many there are; by default as told_labels says.
     Raises: ValueError if nothing tells how many labels there are; FileNotFoundError on a missing file of label vectors,
         or without the text encoder that would be trained too; as read_source and build_model.
     """
-    told, labels = ("labels as given", labels) if labels is not None else _labels(config.data)
+    told, labels = ("labels as given", labels) if labels is not None else told_labels(config.data)
     encoder = _encoder(config.embeddings, labels) if config.trains_encoder else None
     vectors = _vector_size(config.embeddings, labels) if encoder is None else encoder.network.config.hidden_size
     model = build_model(
@@ -86,6 +87,29 @@ def describe(config: Config, labels: int | None = None) -> dict[str, Any]:
     }
 
 
+def told_labels(data: DataConfig) -> tuple[str, int]:
+    """What tells the labels, and how many there are: data.labels, else the tables, else the reader's name.
+
+    Raises: ValueError if nothing does; as read_source and label_space.
+    """
+    if isinstance(data.labels, str):
+        return f"labels of {data.labels}", len(label_space(data.labels))
+    if data.labels is not None:
+        return "labels of data.labels", len(data.labels)
+    first = next(iter(data.named_sources().values()))
+    at_hand = first.source == "phantom" or (first.root is not None and Path(first.root).exists())
+    if at_hand:
+        return f"labels of {first.source}", len(read_source(first.source, first.root, **first.options).names)
+    where = "its tables are not at hand" if first.root is None else f"there is no {first.root}"
+    labels = published_labels(first.source, **first.options)
+    if labels is None:
+        raise ValueError(
+            f"nothing tells how many labels there are: {first.source} has those of its tables, and {where}; "
+            "give --labels N, --data.labels SPACE or --data.root FOLDER"
+        )
+    return f"labels as the name {first.source} tells, for {where}", len(labels)
+
+
 def _own_options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """The options that train.py does not have, and the other arguments."""
     parser = argparse.ArgumentParser("mlgcn describe", add_help=False, allow_abbrev=False, exit_on_error=False)
@@ -102,23 +126,6 @@ def _number(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise ValueError(f"--labels must be a whole number of at least 1, got {text!r}")
     return int(text)
-
-
-def _labels(data: DataConfig) -> tuple[str, int]:
-    """What tells the labels, and how many there are."""
-    if isinstance(data.labels, str):
-        return f"labels of {data.labels}", len(label_space(data.labels))
-    if data.labels is not None:
-        return "labels of data.labels", len(data.labels)
-    first = next(iter(data.named_sources().values()))
-    at_hand = first.source == "phantom" or (first.root is not None and Path(first.root).exists())
-    if first.source in SOURCES and not at_hand:
-        where = "" if first.root is None else f", for there is no {first.root}"
-        raise ValueError(
-            f"nothing tells how many labels there are: the tables of {first.source} are not at hand{where}; "
-            "give --labels N, --data.labels SPACE or --data.root FOLDER"
-        )
-    return f"labels of {first.source}", len(read_source(first.source, first.root, **first.options).names)
 
 
 def _encoder(config: EmbeddingsConfig, labels: int) -> TextEncoder:

@@ -16,7 +16,7 @@ from mlgcn.nn.expert_network import ExpertNetwork
 from mlgcn.nn.label_gcn import LabelGCN
 from mlgcn.nn.multi_expert import MultiExpertGCN
 from mlgcn.nn.query_model import QueryModel
-from mlgcn.nn.view_fusion import ByView
+from mlgcn.nn.view_fusion import of_one_view
 
 # By attribute of the network; all else is its head.
 PARTS = {"trunk": "trunk", "branches": "experts", "fusion": "fusion"}
@@ -93,10 +93,10 @@ def cost(model: ExpertNetwork, image_size: int, images_per_study: int = 1, train
     with _counting(model) as copied:
         images = torch.empty(images_per_study, 3, image_size, image_size, device=device)
         flops = dict.fromkeys((*PARTS.values(), "head"), 0)
-        features, flops["trunk"] = _measure(_of_one_view(copied.trunk), [images], training)
+        features, flops["trunk"] = _measure(of_one_view(copied.trunk), [images], training)
         maps = []
         for branch in copied.branches:
-            each, spent = _measure(_of_one_view(branch), [features], training)
+            each, spent = _measure(of_one_view(branch), [features], training)
             maps.append(each)
             flops["experts"] += spent
         if copied.fusion is not None:
@@ -193,7 +193,3 @@ def _parameters(model: ExpertNetwork) -> dict[str, tuple[int, int]]:
         count, trained = found[part]
         found[part] = count + weight.numel(), trained + weight.numel() * weight.requires_grad
     return found
-
-
-def _of_one_view(module: nn.Module) -> nn.Module:
-    return module.frontal if isinstance(module, ByView) else module

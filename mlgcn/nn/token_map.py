@@ -1,5 +1,6 @@
 """Vision transformers as trunk and stage: tokens laid out as maps."""
 
+import math
 from typing import Any
 
 import torch
@@ -25,6 +26,11 @@ class SizeCheck(nn.Module):
                 "this trunk"
             )
         return images
+
+
+def image_multiple(network: nn.Module) -> int:
+    """What heights and widths of images must be multiples of, as the size checks within a network say."""
+    return math.lcm(*(module.multiple for module in network.modules() if isinstance(module, SizeCheck)))
 
 
 class TokenTrunk(nn.Module):

@@ -135,6 +135,11 @@ class ByView(nn.Module):
         return (parts[0] + parts[1]) / seen
 
 
+def of_one_view(module: nn.Module) -> nn.Module:
+    """What frontal images pass of a module, whether it is by view or not."""
+    return module.frontal if isinstance(module, ByView) else module
+
+
 def _placed(module: nn.Module, inputs: Tensor, chosen: Tensor) -> Tensor:
     """The module's outputs for the chosen inputs, 0 for the others."""
     if chosen.all():

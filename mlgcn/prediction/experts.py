@@ -143,7 +143,8 @@ def _scores(
             joined = (network.joined(apart[own]) for network, own in zip(networks, places, strict=True))
             return torch.stack([logits.mean(dim=0) for logits in joined])  # [S, B, C]
 
-        found.append(augmented_scores(score, images, settings.tta, settings.tta_merge).cpu().numpy())
+        merged = augmented_scores(score, images, settings.tta, settings.tta_merge, predictor.multiple)  # [S, B, C]
+        found.append(merged.cpu().numpy())
         rows.append(batch.rows.numpy())
     scores = np.concatenate(found, axis=1)
     if settings.normal_gating is not None:

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from mlgcn.build import check_resolutions
 from mlgcn.checkpoint import Description, load_model, save_model
 from mlgcn.config import config_from_dict
 from mlgcn.data.batch import Batch
@@ -18,7 +19,7 @@ from mlgcn.data.dataset import UnreadableCount
 from mlgcn.data.studies import study_table
 from mlgcn.data.transforms import normalise
 from mlgcn.labels import LabelTable
-from mlgcn.nn import ExpertNetwork
+from mlgcn.nn import ExpertNetwork, image_multiple
 from mlgcn.prediction.gating import gate_normal
 from mlgcn.prediction.thresholds import with_thresholds
 from mlgcn.prediction.tta import augmented_scores
@@ -32,6 +33,7 @@ class Predictor:
     Attributes:
         model, description: as the checkpoint has them.
         settings: how images are scored: test-time augmentation, merging of views, gating; as the run has them.
+        multiple: what heights and widths of images must be multiples of.
         device: where the model computes.
         unreadable: messages about images that the last prediction left out, if that was asked for.
     """
@@ -39,7 +41,9 @@ class Predictor:
     def __init__(self, model: ExpertNetwork, description: Description, device: str | None = None) -> None:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model, self.description = model.eval().to(self.device), description
-        self.settings = config_from_dict(description.config).evaluation
+        config = config_from_dict(description.config)
+        check_resolutions(config, model)
+        self.settings, self.multiple = config.evaluation, image_multiple(model)
         self._unreadable = UnreadableCount()
 
     @classmethod
@@ -175,7 +179,8 @@ class Predictor:
                 seen.append(self.model(versions, *places))
                 return seen[-1].mean(dim=0)
 
-            parts.append(augmented_scores(score, images, settings.tta, settings.tta_merge).cpu().numpy())
+            merged = augmented_scores(score, images, settings.tta, settings.tta_merge, self.multiple)  # [B, C]
+            parts.append(merged.cpu().numpy())
             apart.append(expert_spread(versions_logits[0]).float().cpu().numpy())
             rows.append(batch.rows.numpy())
         scores, experts = np.concatenate(parts), len(versions_logits[0])

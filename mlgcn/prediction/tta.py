@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mlgcn.data.resolutions import RESOLUTIONS, side_near
 from mlgcn.prediction.merging import merge_scores
 from mlgcn.suggestions import check_known
 
-Change = Callable[[Tensor], Tensor]
+Change = Callable[..., Tensor]
 
 
 def _flip(images: Tensor) -> Tensor:
@@ -41,9 +42,9 @@ def _shrink(images: Tensor, share: float = 0.9) -> Tensor:
     return F.pad(small, (x // 2, x - x // 2, y // 2, y - y // 2), mode="replicate")
 
 
-def _at_size(images: Tensor, share: float) -> Tensor:
-    """At another resolution, a multiple of 32 pixels."""
-    height, width = (max(32, round(share * size / 32) * 32) for size in images.shape[-2:])
+def _at_size(images: Tensor, share: float, multiple: int = 1) -> Tensor:
+    """At another resolution, of sides as side_near has them."""
+    height, width = (side_near(size, share, multiple) for size in images.shape[-2:])
     return _resize(images, height, width)
 
 
@@ -57,12 +58,12 @@ VERSIONS: dict[str, list[Change]] = {
     "shift": [partial(_shift, right=x, down=y) for x, y in ((0.05, 0), (-0.05, 0), (0, 0.05), (0, -0.05))],
     "scale": [partial(_crop, right=0.5, down=0.5), _shrink],
     "crop": [partial(_crop, right=x, down=y) for x, y in ((0, 0), (1, 0), (0, 1), (1, 1))],
-    "resolution": [partial(_at_size, share=share) for share in (0.75, 1.25)],
+    "resolution": [partial(_at_size, share=share) for share in RESOLUTIONS],
 }
 
 
 def augmented_scores(
-    score: Callable[[Tensor], Tensor], images: Tensor, names: Sequence[str], merge: str = "mean"
+    score: Callable[[Tensor], Tensor], images: Tensor, names: Sequence[str], merge: str = "mean", multiple: int = 1
 ) -> Tensor:
     """Probabilities [B, C] of images as they are and in every version that the names stand for, merged.
 
@@ -71,10 +72,15 @@ def augmented_scores(
         names: of VERSIONS: hflip, shift (5 % left, right, up, down), scale (to 8/7 and to 0.9), crop (7/8 of each
             corner), resolution (3/4 and 5/4 of the pixels a side).
         merge: as in merge_scores.
+        multiple: heights and widths of images at another resolution are multiples of it, and of 32.
     Raises: ValueError on an unknown name or merge.
     """
     check_known(VERSIONS, names, "test-time augmentation")
-    changes: list[Change] = [change for name in dict.fromkeys(names) for change in VERSIONS[name]]
+    changes: list[Change] = [
+        partial(change, multiple=multiple) if name == "resolution" else change
+        for name in dict.fromkeys(names)
+        for change in VERSIONS[name]
+    ]
     logits = torch.stack([score(images), *(score(_like(change(images))) for change in changes)])  # [T, B, C]
     return merge_scores(logits, merge).float()
 

@@ -17,6 +17,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from embeddings import save_vectors
 from mlgcn.build import (
+    BuiltModel,
     BuiltTable,
     LabelKnowledge,
     build_label_knowledge,
@@ -24,6 +25,8 @@ from mlgcn.build import (
     build_model,
     build_sampler,
     build_table,
+    check_lone_images,
+    check_resolutions,
     full_options,
 )
 from mlgcn.checkpoint import Description, read_description, start_from
@@ -36,7 +39,6 @@ from mlgcn.data.transforms import AUGMENTATIONS
 from mlgcn.graph import save_graph
 from mlgcn.labels import LabelTable, describe_rule, label_groups, middle_labels
 from mlgcn.losses import MultiExpertLoss, loss_gradients
-from mlgcn.nn import ExpertNetwork
 from mlgcn.run_directory import RunDirectory
 from mlgcn.suggestions import check_known
 from mlgcn.training.callbacks import EpochLines, SaveOnError, SaveOnInterrupt
@@ -83,8 +85,9 @@ def fit(
         seed=config.run.seed,
     )
     last = run.last if config.run.resume == "auto" and run.last.is_file() else None
-    module = _module(config, train, labels, loss, last)
-    _write_start(config, run, built, labels)
+    network = _network(config, train.names, labels, last)
+    module = _module(config, train, labels, loss, network)
+    _write_start(config, run, built, labels, network.weights, resumed=last is not None)
     _write_gradients(config.loss.name, run, loss, module.description)
     if last:
         # A checkpoint of our own: plain containers and tensors, so that nothing in it can run.
@@ -105,30 +108,29 @@ def _loss(config: Config, train: LabelTable) -> MultiExpertLoss:
     return loss
 
 
-def _network(
-    config: Config, names: Sequence[str], labels: LabelKnowledge, last: Path | None
-) -> tuple[ExpertNetwork, Sequence[float], Sequence[float]]:
-    """The network, from whatever it starts from, and mean and standard deviation of the images that it expects."""
+def _network(config: Config, names: Sequence[str], labels: LabelKnowledge, last: Path | None) -> BuiltModel:
+    """The network, from whatever it starts from."""
     init = config.model.init
     # Where the trunk's weights would be replaced, none are read.
     bare = config if last is None and init is None else replace(config, model=replace(config.model, weights="none"))
     model, report, mean, std = build_model(bare, labels.vectors, labels.graph, config.run.seed, labels.encoder)
+    check_lone_images(config, model)
+    check_resolutions(config, model)
     if last is not None:
         described, report = read_description(last), "the weights of the last checkpoint"
         mean, std = tuple(described.mean), tuple(described.std)
     elif init is not None:
-        described, report = start_from(model, Path(init), names)
+        described, report = start_from(model, Path(init), names, config_to_dict(config))
         mean, std = tuple(described.mean), tuple(described.std)
     logger.info("%s; %.1f million parameters", report, sum(p.numel() for p in model.parameters()) / 1e6)
     if config.model.freeze != "none" and last is None and init is None and config.model.weights == "none":
         logger.warning("model.freeze %s keeps random weights: there are none to start from", config.model.freeze)
-    return model, mean, std
+    return BuiltModel(model, report, mean, std)
 
 
 def _module(
-    config: Config, train: LabelTable, labels: LabelKnowledge, loss: MultiExpertLoss, last: Path | None
+    config: Config, train: LabelTable, labels: LabelKnowledge, loss: MultiExpertLoss, network: BuiltModel
 ) -> TrainingModule:
-    model, mean, std = _network(config, train.names, labels, last)
     settings = config_to_dict(config)
     settings["data"]["options"] = {} if config.data.sources else full_options(config.data)  # the whole label policy
     description = Description(
@@ -143,12 +145,12 @@ def _module(
         rule=describe_rule(config.evaluation.groups),
         thresholds=[0.5] * len(train.names),
         version=version("mlgcn"),
-        mean=list(mean),
-        std=list(std),
+        mean=list(network.mean),
+        std=list(network.std),
         texts=None if labels.encoder is None else labels.encoder.texts,
     )
     return TrainingModule(
-        model,
+        network.model,
         loss,
         description,
         config.optimizer,
@@ -221,8 +223,16 @@ def _cpu_has_bfloat16() -> bool:
 
 
 @rank_zero_only
-def _write_start(config: Config, run: RunDirectory, built: BuiltTable, labels: LabelKnowledge) -> None:
-    """Everything of a run that is known before training."""
+def _write_start(
+    config: Config, run: RunDirectory, built: BuiltTable, labels: LabelKnowledge, weights: str, resumed: bool
+) -> None:
+    """Everything of a run that is known before training.
+
+    Args:
+        weights: those that the network has, in one line; if resumed, those that the run began with stay written.
+    """
+    if resumed and run.environment.is_file():
+        weights = json.loads(run.environment.read_text()).get("weights", weights)
     run.path.mkdir(parents=True, exist_ok=True)
     save_config(config, run.config)
     packages = ("mlgcn", "torch", "torchvision", "lightning", "torch-geometric", "numpy")
@@ -232,6 +242,7 @@ def _write_start(config: Config, run: RunDirectory, built: BuiltTable, labels: L
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "threads": torch.get_num_threads(),
         "command": " ".join(sys.argv),
+        "weights": weights,
     }
     run.environment.write_text(json.dumps(environment, indent=2))
     built.save_sources(run.sources)

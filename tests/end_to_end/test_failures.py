@@ -42,6 +42,21 @@ def test_a_loss_that_is_not_finite_stops_the_run_saves_it_and_says_where(tmp_pat
     assert saved["global_step"] == 2
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--evaluation.tta", "[resolution]"], "evaluation.tta resolution: near 3/4 and 5/4 of data.image_size 32"),
+        (["--fusion.trunks", "features"], "data.image_size 32 leaves a last map of one place"),
+    ],
+)
+def test_images_too_small_for_the_settings_stop_a_run_before_it_trains(tmp_path, capsys, options, message):
+    few = ["--data.options.images", "96", "--embeddings.source", "random", "--run.dir", str(tmp_path / "run")]
+    with pytest.raises(SystemExit) as stopped:
+        train.main([*SMALL, *few, *options])
+    assert stopped.value.code == 2 and message in capsys.readouterr().err
+    assert not (tmp_path / "run" / "config.yaml").exists()
+
+
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     run = tmp_path / "run"
     command = [sys.executable, "train.py", *SMALL, "--data.options.images", "512", "--run.dir", str(run)]

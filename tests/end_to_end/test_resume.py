@@ -1,5 +1,6 @@
 """A run that was stopped goes on as if it had not been."""
 
+import json
 import os
 import signal
 
@@ -67,6 +68,8 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
     pd.testing.assert_frame_equal(*logged)
     assert ("train/large_loss_share" in logged[0]) == (sections is NOISY)
     load_model(parts.best)  # which needs nothing of what a loss keeps
+    began = [json.loads(run.environment.read_text())["weights"] for run in (whole, parts)]
+    assert began == ["resnet18: random weights, not pretrained"] * 2
 
 
 def test_a_text_encoder_is_trained_and_resumed_exactly(tmp_path, tiny_config, encoder_sections, monkeypatch):

@@ -15,11 +15,22 @@ from mlgcn import Predictor
 from mlgcn.config import EvaluationConfig
 from mlgcn.data.images import UnreadableImageError
 from mlgcn.labels import LabelTable
+from mlgcn.nn.token_map import SizeCheck
 from mlgcn.prediction.thresholds import choose_thresholds
 from mlgcn.predictions import Predictions
 from mlgcn.run_directory import RunDirectory
 
 SIZE, COUNT = 32, 5
+
+
+class Checked(SizeCheck):
+    """Scores five labels by the brightness of images whose sides are multiples of 14."""
+
+    def __init__(self):
+        super().__init__(14)
+
+    def forward(self, images, *places):
+        return super().forward(images).mean(dim=(2, 3))[None] @ torch.ones(3, 5)
 
 
 @pytest.fixture
@@ -87,6 +98,24 @@ def test_the_spread_is_the_standard_deviation_over_experts_of_the_image_as_it_is
     augmented = predictor.predict_table(table)
     assert not np.allclose(augmented.scores, found.scores)
     np.testing.assert_array_equal(augmented.spreads, found.spreads)
+
+
+def at_other_resolutions(description, size):
+    """The description of a model for images of that size, which are also scored smaller and larger."""
+    changes = {"evaluation": {"tta": ["resolution"]}, "data": {"image_size": size}}
+    return replace(
+        description, config={name: values | changes.get(name, {}) for name, values in description.config.items()}
+    )
+
+
+def test_images_are_scored_at_other_resolutions_that_the_trunk_takes(built, paths):
+    predictor = Predictor(Checked(), at_other_resolutions(built[1], 518), device="cpu")
+    assert predictor.multiple == 14 and len(predictor.predict(paths[:1])) == 1
+
+
+def test_other_resolutions_that_there_are_not_are_refused_before_anything_is_scored(built):
+    with pytest.raises(ValueError, match=r"evaluation\.tta resolution: .*data\.image_size 448 .* multiples of 224 px"):
+        Predictor(Checked(), at_other_resolutions(built[1], 448), device="cpu")
 
 
 def test_one_expert_has_no_spread(tiny_model, paths):

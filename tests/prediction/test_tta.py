@@ -63,6 +63,12 @@ def test_each_name_means_its_versions():
     assert [each.shape[-1] for each in versions("resolution", 128)] == [96, 160]
 
 
+def test_other_resolutions_are_those_that_the_trunk_takes():
+    seen = []
+    augmented_scores(recorded(seen), images(518), ["resolution"], multiple=14)
+    assert [shown.shape[-2:] for shown in seen] == [(518, 518), (448, 448), (672, 672)]  # multiples of 32 and of 14
+
+
 @pytest.mark.parametrize("name", VERSIONS)
 def test_a_version_of_an_even_image_is_the_same_image(name):
     for change in VERSIONS[name]:
