@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def _score(options: Namespace) -> dict[str, Any]:
     how = {"grouping": grouping, "about": about, **_measuring(options)}
     # Only its own evaluation is of the images that the run was compared on.
     own = config.evaluation.against if run and files == run.test else []
-    against = own if options.against is None else options.against
+    against = _present(own) if options.against is None else options.against
     return evaluate(scorer, table, files, run, options.split, config, against, **how)
 
 
@@ -199,6 +200,16 @@ def _check_of_files(options: Namespace) -> None:
         raise ValueError(f"--{' --'.join(given)}: for runs, without effect on --predictions{told.get(given[0], '')}")
     if options.view_weights and not options.merge_views:
         raise ValueError("--view_weights has no effect on --predictions without --merge_views true")
+
+
+def _present(sides: Sequence[str]) -> Sequence[str]:
+    """The sides that a run was trained to be compared with. Raises: FileNotFoundError if one is no longer there."""
+    if gone := [side for side in sides if not Path(side).exists() and not glob(side, recursive=True)]:
+        raise FileNotFoundError(
+            f"the run was to be compared with {gone[0]} (evaluation.against), which is not there from here; --against "
+            "names other sides, or with nothing after it none"
+        )
+    return sides
 
 
 def _measuring(options: Namespace) -> dict[str, Any]:

@@ -211,7 +211,7 @@ def test_what_is_gained_over_others_is_written_shown_and_gone_with_the_next_eval
     assert not files.comparison.exists() and "increments" not in files.report.read_text()
 
 
-def test_a_runs_own_sides_are_those_of_its_own_test_images_alone(alone, tmp_path, monkeypatch):
+def test_a_runs_own_sides_are_those_of_its_own_test_images_alone(alone, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(measuring, "write_page", lambda files, *_: files.report)
     shutil.copytree("two", tmp_path / "run")
     alone["one", "test"].write("side.parquet")
@@ -222,6 +222,9 @@ def test_a_runs_own_sides_are_those_of_its_own_test_images_alone(alone, tmp_path
     assert not list(run.path.rglob("comparison.json"))
     evaluate.main(["--run", str(run.path)])
     assert json.loads(run.test.comparison.read_text())["b"] == "side.parquet"
+    Path("side.parquet").unlink()
+    line = refused(evaluate.main, ["--run", str(run.path)], capsys)
+    assert "compared with side.parquet (evaluation.against), which is not there" in line
     evaluate.main(["--run", str(run.path), "--against"])
     assert not run.test.comparison.exists()
 

@@ -122,7 +122,7 @@ def test_a_run_is_compared_with_another_in_its_report_and_in_wandb(folder, tmp_p
     sent = {path.name.rsplit("_", 2)[0] for path in (tmp_path / "run" / "wandb").rglob("media/*/*/*")}
     assert {"increments", "per_label"} <= sent
     (table,) = (tmp_path / "run" / "wandb").rglob("increments_*.table.json")
-    assert len(json.loads(table.read_text())["data"]) == 26 * 3
+    assert len(json.loads(table.read_text())["data"]) == 26 * 4
 
 
 def test_evaluating_the_test_split_again_gives_the_same_metrics(folder):
