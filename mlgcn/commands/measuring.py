@@ -53,7 +53,7 @@ def evaluate(
     predictions.write(files.predictions)
     report = measure(scorer, predictions, files.metrics, run, split, **measuring)
     say(summary_table(report))
-    _compare(files, against, scorer, **measuring)
+    _compare(files, against, scorer.settings, measuring.get("seed", 0))
     shown = table if config.evaluation.image_sheet else None
     # The page's figures tell head, medium and tail apart.
     if set(report["groups"]) <= set(GROUPS):
@@ -82,18 +82,11 @@ def check_scoring(table: LabelTable, config: Config, settings: EvaluationConfig,
     check_sides(against, table.names, images.image_id, whole=config.data.unreadable == "error")
 
 
-def _compare(
-    files: EvaluationFiles,
-    against: Sequence[str],
-    scorer: Scorer,
-    seed: int = 0,
-    **measuring: Any,
-) -> None:
+def _compare(files: EvaluationFiles, against: Sequence[str], settings: EvaluationConfig, seed: int) -> None:
     """Writes and says what the predictions just written gain over others'; where there are none, nothing is kept."""
     files.comparison.unlink(missing_ok=True)  # of an evaluation before
     if not against:
         return
-    settings = scorer.settings
     # Holm's correction is for the number of sides too: with fewer resamples no label could be told apart.
     resamples = max(settings.bootstrap, RESAMPLES * len(against))
     result = compare([str(files.folder), *against], settings.cluster, resamples, seed)

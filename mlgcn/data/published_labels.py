@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mlgcn.data.ontology import label_space
-from mlgcn.data.sources import reader_options
-from mlgcn.data.sources.nih import NO_FINDING
+from mlgcn.data.sources import OPTIONAL_LABELS, reader_options
 
 # Their labels are those of whatever file or data set they are given.
 OPEN = ("table", "torchxrayvision")
@@ -28,8 +27,8 @@ def published_labels(name: str, **options: Any) -> tuple[str, ...] | None:
         return label_space(f"cxr_lt_2024_task{chosen['task']}")
     if name == "vindr" and chosen["release"] not in (None, "vindr_cxr"):
         return label_space(chosen["release"])
-    labels = label_space(name)
-    return labels if name != "nih" or chosen["no_finding"] else tuple(label for label in labels if label != NO_FINDING)
+    optional = OPTIONAL_LABELS.get(name, {})
+    return tuple(label for label in label_space(name) if label not in optional or chosen[optional[label]])
 
 
 def _of_padchest(given: Sequence[str] | None, fewer: bool) -> tuple[str, ...] | None:

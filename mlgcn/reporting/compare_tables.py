@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mlgcn.metrics.compare import entries_of
-from mlgcn.reporting.tables import DRAWN, METHODS, MISSING, number
+from mlgcn.reporting.tables import DRAWN, METHOD_WORDS, MISSING, number
 
 LABELS = 10
 Row = tuple[str, str, Mapping[str, Any]]  # what, metric, entry
@@ -124,7 +124,7 @@ def _how_lines(comparison: Mapping[str, Any]) -> list[str]:
     """What was drawn, grouped, decided and corrected, and whether the resamples are too few for the labels."""
     settings = comparison["settings"]
     drawn = f"{comparison['resamples']:,} resamples of {settings['clusters']:,} {DRAWN[comparison['cluster']]}"
-    drawn += METHODS[settings["method"]]
+    drawn += METHOD_WORDS[settings["method"]]
     thresholds = (
         "those of each run" if settings["thresholds"] == "own" else f"{settings['thresholds']:g} for every label"
     )

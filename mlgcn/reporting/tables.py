@@ -11,7 +11,7 @@ from rich.text import Text
 MISSING = "–"
 MOST_VALUES = 10
 DRAWN = {"patient": "patients", "study": "studies", "image": "images"}  # by what a resample draws together
-METHODS = {"percentile": "", "shifted": ", less their bias", "bca": ", BCa"}  # of intervals, after the resamples
+METHOD_WORDS = {"percentile": "", "shifted": ", less their bias", "bca": ", BCa"}  # of intervals, after the resamples
 MEANS = ("mAP", "no_skill_mAP", "mAUC", "mF1", "mBACC")
 
 
@@ -128,7 +128,7 @@ def interval_lines(report: dict[str, Any]) -> list[str]:
 def resampled(settings: dict[str, Any]) -> str:
     """How often what was drawn for intervals, in words."""
     how = f"{settings['resamples']:,} resamples of {settings['clusters']:,} {DRAWN[settings['cluster']]}"
-    return how + METHODS[settings["method"]]
+    return how + METHOD_WORDS[settings["method"]]
 
 
 def ensemble_line(ensemble: dict[str, Any]) -> str:
