@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from mlgcn.build import build_label_knowledge, build_model
 from mlgcn.checkpoint import Description
@@ -21,6 +22,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # The processes share the cores; more threads than those hold each other up.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
+
+# One commit, one verdict: hypothesis draws the same examples each time. `--hypothesis-profile=explore` draws others.
+settings.register_profile("reproducible", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None)
+settings.load_profile("reproducible")
 
 SHARED_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 

@@ -109,7 +109,7 @@ def test_columns_that_do_not_fit_are_refused(columns, message):
 # Counting
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_positives_known_and_prevalence_equal_counting_one_by_one(data):
     images, labels = data.draw(st.integers(0, 6)), data.draw(st.integers(1, 4))
@@ -223,7 +223,7 @@ def test_a_label_at_exactly_10_or_1_percent_is_medium():
     assert groups == {"head": ["n101-0"], "medium": ["n100-1", "n99-2", "n11-3", "n10-4"], "tail": ["n9-5", "n0-6"]}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(images=st.sampled_from([30, 70, 100, 300, 700]), percent=st.sampled_from([1, 10]), beyond=st.integers(-2, 2))
 def test_groups_by_prevalence_equal_those_of_exact_fractions(images, percent, beyond):
     positives = max(0, images * percent // 100 + beyond)
@@ -287,7 +287,7 @@ def test_an_unknown_rule_is_refused():
         label_groups(table(), "size")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(positives=st.lists(st.integers(0, 50), min_size=18, max_size=30), rule=st.sampled_from(["prevalence", "rank"]))
 def test_every_label_is_in_exactly_one_group(positives, rule):
     made = counted(positives, 50)

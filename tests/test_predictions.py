@@ -31,7 +31,7 @@ def assert_same(found, expected):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_a_file_gives_back_exactly_what_was_written(suffix, tmp_path_factory, data):
     row = st.tuples(ODD | TEXT, ODD | TEXT, ODD | TEXT, ODD | TEXT | st.just(""))
@@ -231,7 +231,6 @@ def of_studies(studies, views, seed=0, labels=3):
     return Predictions(pd.DataFrame(columns), names, rng.uniform(size=shape), rng.choice([0, 1, np.nan], size=shape))
 
 
-@settings(deadline=None)
 @given(
     images=st.lists(st.tuples(st.sampled_from(["a1", "a2", "b1", "c1"]), st.sampled_from(VIEWS)), max_size=9),
     weights=st.lists(st.floats(0.01, 100), min_size=3, max_size=3),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis.strategies import binary, booleans, dictionaries, floats, integers, lists, none, recursive, text, tuples
 
 from mlgcn.restricted_pickle import load_pickle
@@ -30,7 +30,6 @@ class Attack:
 
 
 @given(content=PLAIN)
-@settings(deadline=None)
 def test_plain_containers_come_back(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("pickle") / "p"
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):

@@ -13,7 +13,7 @@ def draws(*key):
         return torch.rand(4).tolist()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(key=KEYS)
 def test_a_key_names_its_stream_whatever_was_drawn_before(key):
     expected = draws(*key)

@@ -328,7 +328,7 @@ VALUES = {
 }
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(values=st.fixed_dictionaries(VALUES))
 def test_yaml_and_json_give_back_the_same_configuration(tmp_path_factory, values):
     config = config_from_dict(values)

@@ -257,7 +257,7 @@ def test_what_was_asked_done_and_compared_is_left_out(text):
     assert annotate(text) == {"Cardiomegaly": 0, "Normal": 1}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(chosen=lists(sampled_from(SENTENCES), min_size=1, max_size=4), draw=data())
 def test_neither_case_nor_full_lines_nor_the_order_of_sentences_matter(chosen, draw):
     words = " ".join(chosen).split(" ")
@@ -268,7 +268,7 @@ def test_neither_case_nor_full_lines_nor_the_order_of_sentences_matter(chosen, d
     assert annotate(wrapped) == annotate(wrapped.upper()) == annotate(shuffled) == expected
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(order=permutations(range(8)))
 def test_reports_are_annotated_each_by_itself(order):
     reports = [(str(i), SENTENCES[i * 7]) for i in order]

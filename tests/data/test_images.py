@@ -150,7 +150,7 @@ def triangle_weights(old, new):
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(height=st.integers(8, 130), width=st.integers(8, 130), size=st.integers(8, 140), noise=st.integers(0, 2**32 - 1))
 def test_resizing_is_an_antialiased_linear_filter(tmp_path_factory, height, width, size, noise):
     image = np.random.default_rng(noise).integers(0, 256, (height, width), dtype=np.uint8)
@@ -175,7 +175,7 @@ def area_weights(old, new):
     return np.maximum(covered, 0) * new / old
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     height=st.integers(64, 130), width=st.integers(64, 130), size=st.integers(8, 64), noise=st.integers(0, 2**32 - 1)
 )
@@ -300,7 +300,7 @@ def test_a_png_larger_than_any_x_ray_is_refused_before_it_takes_memory(tmp_path)
     assert "Image size (250000000000 pixels) exceeds limit" in refused(tmp_path / "huge.png")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(place=st.integers(8, 10**6), bit=st.integers(0, 7))
 def test_a_flipped_bit_in_a_png_is_named_or_changes_no_pixel(tmp_path_factory, place, bit):
     image = picture(32, 32)
@@ -355,7 +355,7 @@ def test_a_jpeg_with_damaged_data_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_a_truncated_file_is_named(tmp_path_factory, form, data):
     image = picture(32, 32)

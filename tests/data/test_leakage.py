@@ -26,7 +26,7 @@ def picture(seed=0, size=40):
 # What parts share
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_patients_studies_and_pictures_in_two_parts_are_found_as_a_search_finds_them(data):
     size = data.draw(st.integers(1, 30))
@@ -117,7 +117,7 @@ def test_held_out_images_on_which_another_source_trains_are_told(one, other, cap
     assert not caplog.records
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_shared_images_are_counted_as_a_search_counts_them(data):
     parts = st.dictionaries(st.sampled_from("uvwxyz"), st.sampled_from(["", *SPLITS]), min_size=1)

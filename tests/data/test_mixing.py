@@ -23,7 +23,7 @@ def marked_images(batch, size=9):
 
 
 @given(seed=integers(0, 2**32 - 1), name=sampled_from(sorted(ALPHAS)), alpha=sampled_from([None, 0.05, 1.0, 5.0]))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_images_and_targets_are_blended_in_the_same_shares_with_one_partner_each(seed, name, alpha):
     targets = random_batch(seed)[1]
     mixed, soft = mix(marked_images(6), targets, name, alpha, seed)

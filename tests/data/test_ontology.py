@@ -219,7 +219,7 @@ ROWS = st.dictionaries(st.sampled_from(NAMES), st.sampled_from([0.0, 1.0, 0.5, N
 TARGETS = st.sampled_from(list(SIZES)) | st.lists(st.sampled_from(NAMES), min_size=1, max_size=9, unique=True)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(first=ROWS, seed=st.integers(0, 99), onto=TARGETS)
 def test_every_cell_follows_the_rules(first, seed, onto):
     names = list(first)
@@ -230,7 +230,7 @@ def test_every_cell_follows_the_rules(first, seed, onto):
     np.testing.assert_array_equal(found.values, expected)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(space=st.sampled_from(list(SIZES)), seed=st.integers(0, 99))
 def test_a_table_in_its_own_labels_keeps_every_known_value(space, seed):
     names = label_space(space)
@@ -240,13 +240,13 @@ def test_a_table_in_its_own_labels_keeps_every_known_value(space, seed):
     np.testing.assert_array_equal(found[known], values[known])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(row=ROWS, onto=TARGETS, value=st.sampled_from([1.0, NAN]))
 def test_nothing_becomes_negative_without_a_negative(row, onto, value):
     assert 0 not in mapped(dict.fromkeys(row, value), onto).values()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(names=st.lists(st.sampled_from(NAMES), max_size=20, unique=True), onto=TARGETS)
 def test_the_described_sources_are_those_that_can_change_a_label(names, onto):
     matches = describe_mapping(names, onto)

@@ -55,7 +55,7 @@ def assert_only_the_split_changed(after, before):
 # By patient
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     images_of=st.lists(st.integers(1, 8), min_size=10, max_size=60),
     seed=st.integers(0, 999),
@@ -198,7 +198,7 @@ def test_dividing_by_view_is_told_and_changes_nothing_else():
 # Folds
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     images_of=st.lists(st.integers(1, 6), min_size=30, max_size=80),
     count=st.integers(3, 10),

@@ -114,7 +114,7 @@ def test_a_table_without_images_has_no_studies():
 # Its images
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(images=IMAGES, most=st.integers(1, 5), seed=st.integers(0, 9))
 def test_a_study_gives_its_first_images_in_the_order_of_view_and_name(folder, images, most, seed):
     table = table_of([study for study, _ in images], [view for _, view in images], folder=folder, seed=seed)

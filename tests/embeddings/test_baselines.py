@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis.strategies import integers
 
 from embeddings import one_hot_vectors, random_vectors
@@ -16,7 +16,6 @@ def test_one_hot_vectors_have_a_one_at_their_own_place():
 
 
 @given(seed=integers(0, 2**32 - 1), dimensions=integers(1, 20))
-@settings(deadline=None)
 def test_random_vectors_are_normal_draws_of_the_seed_row_by_row(seed, dimensions):
     vectors = random_vectors(NAMES, dimensions, seed)
     rng = np.random.default_rng(seed)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
 from hypothesis.strategies import sampled_from
 
@@ -10,7 +10,6 @@ TABLES = arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=6), el
 
 
 @given(values=TABLES)
-@settings(deadline=None)
 def test_each_image_with_a_positive_label_is_one_sentence_of_its_positives(values):
     names = [f"label {j}" for j in range(values.shape[1])]
     expected = []

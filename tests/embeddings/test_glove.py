@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis.strategies import booleans, lists, none, sampled_from
 from hypothesis.strategies import integers as whole_numbers
 from scipy import sparse
@@ -49,7 +49,6 @@ def random_counts(seed=0, size=10):
     window=none() | whole_numbers(1, 7),
     distance_weighting=booleans(),
 )
-@settings(deadline=None)
 def test_pairs_are_counted_as_two_loops_count_them(sentences, window, distance_weighting):
     expected = np.zeros((4, 4))
     for sentence in sentences:

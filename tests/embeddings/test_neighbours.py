@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis.strategies import floats, integers
 from scipy.spatial.distance import pdist, squareform
 
@@ -32,7 +32,6 @@ def label_counts(seed, images=200, labels=6, rate=0.3):
 
 
 @given(seed=integers(0, 1000), count=integers(1, 9))
-@settings(deadline=None)
 def test_the_neighbours_are_those_of_a_sorted_list(seed, count):
     vectors = random_vectors(7, 4, seed)
     table = nearest(vectors, count=count)
@@ -73,7 +72,6 @@ def test_unknown_names_and_no_neighbours_are_refused():
 
 
 @given(seed=integers(0, 1000), rate=floats(0.02, 1))
-@settings(deadline=None)
 def test_pmi_equals_its_definition_counted_image_by_image(seed, rate):
     counts, values = label_counts(seed, images=40, rate=rate)
     information = pmi(counts, 40)
@@ -90,7 +88,6 @@ def test_pmi_equals_its_definition_counted_image_by_image(seed, rate):
 
 
 @given(seed=integers(0, 1000))
-@settings(deadline=None)
 def test_pmi_of_labels_that_are_unknown_in_some_images_rests_on_those_where_both_are_known(seed):
     rng = np.random.default_rng(seed)
     values = rng.choice([0.0, 1.0, np.nan], size=(30, 4), p=[0.4, 0.4, 0.2])
@@ -127,7 +124,6 @@ def average_ranks(values):
 
 
 @given(seed=integers(0, 1000), rate=floats(0.05, 1))
-@settings(deadline=None)
 def test_agreement_equals_the_correlation_of_the_ranks_of_pairs(seed, rate):
     counts, values = label_counts(seed, rate=rate)
     vectors = random_vectors(6, 4, seed)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis.strategies import integers
 from sklearn.decomposition import PCA
 
@@ -14,7 +14,6 @@ def random_rows(count, features, seed=0):
 
 
 @given(seed=integers(0, 1000), count=integers(2, 12), features=integers(1, 12), dimensions=integers(1, 12))
-@settings(deadline=None)
 def test_pca_equals_that_of_scikit_learn_up_to_the_sign_of_an_axis(seed, count, features, dimensions):
     dimensions = min(dimensions, features, count - 1)  # one more axis has no width, and its coordinates are rounding
     vectors = random_rows(count, features, seed)

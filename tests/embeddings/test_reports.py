@@ -5,7 +5,7 @@ import warnings
 import zipfile
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis.strategies import lists, sampled_from
 
 from embeddings.reports import NEVER_JOINED, read_reports, report_sentences, report_vectors
@@ -241,7 +241,6 @@ def test_no_phrase_holds_a_denial_or_crosses_what_divides(text):
 
 
 @given(lists(lists(sampled_from(["no", "of", "lung", "base", "clear", ",", "4", "."]), max_size=12), max_size=8))
-@settings(deadline=None)
 def test_phrases_only_join_neighbours(texts):
     lines = [" ".join(words) for words in texts]
     joined = report_sentences(lines, min_count=1, threshold=0.1)

@@ -3,7 +3,7 @@ import gzip
 import numpy as np
 import pytest
 from gensim.models import KeyedVectors
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis.extra.numpy import arrays
 from hypothesis.strategies import characters, floats, lists, text
 
@@ -29,7 +29,6 @@ def glove_file(tmp_path):
     tokens=lists(TOKENS, min_size=1, max_size=5, unique=True),
     matrix=arrays(np.float32, (5, 3), elements=floats(width=32, allow_nan=False, allow_infinity=False)),
 )
-@settings(deadline=None)
 def test_saved_vectors_come_back_to_the_last_bit(tmp_path_factory, tokens, matrix):
     path = tmp_path_factory.mktemp("vectors") / "vectors.txt"
     vectors = KeyedVectors(3)

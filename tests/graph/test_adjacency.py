@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
 from hypothesis.strategies import floats, integers, sampled_from
 from torch_geometric.nn import GCNConv
@@ -53,7 +53,6 @@ def plain_propagation(adjacency):
 
 
 @given(values=TABLES, threshold=THRESHOLDS, reweight=floats(0, 1), variant=VARIANTS)
-@settings(deadline=None)
 def test_the_adjacency_equals_its_equations(values, threshold, reweight, variant):
     data = quiet_graph(values, threshold, reweight, variant)
     expected = plain_adjacency(values, threshold, reweight, variant)
@@ -63,7 +62,6 @@ def test_the_adjacency_equals_its_equations(values, threshold, reweight, variant
 
 
 @given(values=TABLES, threshold=THRESHOLDS, reweight=sampled_from([0.0, 0.2, 0.7, 1.0]), variant=VARIANTS)
-@settings(deadline=None)
 def test_a_graph_convolution_multiplies_with_the_normalised_transpose(values, threshold, reweight, variant):
     data = quiet_graph(values, threshold, reweight, variant)
     rng = np.random.default_rng(0)
@@ -77,7 +75,6 @@ def test_a_graph_convolution_multiplies_with_the_normalised_transpose(values, th
 
 
 @given(values=TABLES, seed=integers(0, 99), variant=VARIANTS)
-@settings(deadline=None)
 def test_reordered_labels_give_the_reordered_graph(values, seed, variant):
     order = np.random.default_rng(seed).permutation(values.shape[1])
     here, there = (dense(quiet_graph(table, 0.4, 0.2, variant)) for table in (values, values[:, order]))
@@ -85,7 +82,6 @@ def test_reordered_labels_give_the_reordered_graph(values, seed, variant):
 
 
 @given(values=TABLES, times=integers(2, 4), threshold=THRESHOLDS)
-@settings(deadline=None)
 def test_repeated_images_leave_the_graph_as_it_is(values, times, threshold):
     once, often = (dense(quiet_graph(np.tile(values, (n, 1)), threshold)) for n in (1, times))
     np.testing.assert_array_equal(often, once)

@@ -4,7 +4,7 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
 from hypothesis.strategies import floats, integers, sampled_from
 from scipy import sparse
@@ -28,7 +28,6 @@ def conditional(values):
 
 
 @given(values=TABLES)
-@settings(deadline=None)
 def test_counts_and_conditional_probabilities_equal_their_definitions(values):
     found = cooccurrence(values)
     size = values.shape[1]
@@ -41,7 +40,6 @@ def test_counts_and_conditional_probabilities_equal_their_definitions(values):
 
 
 @given(values=TABLES, seed=integers(0, 99))
-@settings(deadline=None)
 def test_reordered_labels_give_reordered_counts(values, seed):
     order = np.random.default_rng(seed).permutation(values.shape[1])
     here, there = cooccurrence(values), cooccurrence(values[:, order])
@@ -50,7 +48,6 @@ def test_reordered_labels_give_reordered_counts(values, seed):
 
 
 @given(values=TABLES, times=integers(2, 4))
-@settings(deadline=None)
 def test_repeated_images_leave_the_conditional_probabilities_as_they_are(values, times):
     once, often = cooccurrence(values), cooccurrence(np.tile(values, (times, 1)))
     np.testing.assert_array_equal(often.counts, times * once.counts)
@@ -90,7 +87,6 @@ def test_the_type_of_the_values_does_not_matter(kind):
 
 
 @given(values=TABLES, density=sampled_from([0.0, 1.0]))
-@settings(deadline=None)
 def test_sparse_values_and_sparse_products_count_the_same(values, density):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MODULE, "SPARSE_BELOW", 2 * density)
@@ -103,7 +99,6 @@ def test_sparse_values_and_sparse_products_count_the_same(values, density):
 
 
 @given(values=TABLES)
-@settings(deadline=None)
 def test_images_prevalence_and_labels_per_image_equal_their_definitions(values):
     found = cooccurrence(values)
     known = ~np.isnan(values)
@@ -119,7 +114,6 @@ def test_images_prevalence_and_labels_per_image_equal_their_definitions(values):
 
 
 @given(values=TABLES, shrinkage=floats(0.01, 1e4))
-@settings(deadline=None)
 def test_shrinkage_pulls_towards_the_prevalence(values, shrinkage):
     found = cooccurrence(values)
     size = values.shape[1]

@@ -67,7 +67,7 @@ def plain_edges(values, threshold, shrinkage, significance, symmetric):
     significance=none() | sampled_from([0.05, 0.5, 1.0]),
     symmetric=booleans(),
 )
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_edges_equal_their_definition(values, threshold, shrinkage, significance, symmetric):
     table = edge_table(
         cooccurrence(values), threshold, shrinkage=shrinkage, significance=significance, symmetric=symmetric
@@ -77,7 +77,7 @@ def test_edges_equal_their_definition(values, threshold, shrinkage, significance
 
 
 @given(values=TABLES)
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_p_and_q_values_equal_their_definitions(values):
     size = values.shape[1]
     first, second = (places.ravel() for places in np.meshgrid(np.arange(size), np.arange(size)))
@@ -111,7 +111,6 @@ def test_chance_makes_no_significant_edge_but_true_links_do():
 
 
 @given(values=TABLES, shrinkage=floats(0, 100))
-@settings(deadline=None)
 def test_the_graph_is_made_of_these_edges(values, shrinkage):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

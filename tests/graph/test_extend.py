@@ -37,7 +37,7 @@ def full(edges, weights, size):
 
 
 @given(seed=integers(0, 2**32 - 1), neighbours=integers(1, 7), variant=sampled_from(["paper", "released", "identity"]))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_a_new_label_takes_from_its_nearest_and_the_rest_of_the_matrix_stays(seed, neighbours, variant):
     adjacency, graph, vectors, new = example(seed)
     extended = extend_graph(
@@ -55,7 +55,7 @@ def test_a_new_label_takes_from_its_nearest_and_the_rest_of_the_matrix_stays(see
 
 
 @given(seed=integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_propagation_brings_neighbours_to_the_new_label_and_nothing_back(seed):
     adjacency, graph, vectors, new = example(seed)
     extended = extend_graph(graph, torch.from_numpy(vectors), torch.from_numpy(new), 2, reweight=0.3)

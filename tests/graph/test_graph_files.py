@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
 from hypothesis.strategies import sampled_from
 
@@ -27,7 +27,6 @@ def quiet_graph(cooc, **options):
 
 
 @given(values=TABLES, variant=sampled_from(["paper", "released", "identity"]))
-@settings(deadline=None)
 def test_a_saved_graph_comes_back(tmp_path_factory, values, variant):
     path = tmp_path_factory.mktemp("graph") / "graph.json"
     saved = cooccurrence(values, provenance={"split": "train", "options": {"uncertain": "unknown"}})

@@ -5,7 +5,7 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
 from hypothesis.strategies import booleans, sampled_from
 
@@ -52,7 +52,6 @@ def test_the_strongest_pairs_rest_on_enough_images(cooc):
 
 
 @given(values=TABLES, symmetric=booleans(), shrinkage=sampled_from([0.0, 2.0]))
-@settings(deadline=None)
 def test_the_threshold_table_counts_what_each_graph_has(values, symmetric, shrinkage):
     found = cooccurrence(values)
     options = {"symmetric": symmetric, "shrinkage": shrinkage}
@@ -63,7 +62,6 @@ def test_the_threshold_table_counts_what_each_graph_has(values, symmetric, shrin
 
 
 @given(values=TABLES, variant=sampled_from(["paper", "released", "identity"]))
-@settings(deadline=None)
 def test_mixing_is_the_share_of_others_in_the_propagated_vector(values, variant):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -99,7 +97,6 @@ def test_an_edge_that_one_side_cannot_tell_of_is_neither_gained_nor_lost():
 
 
 @given(values=TABLES, other=TABLES)
-@settings(deadline=None)
 def test_a_comparison_turned_round_has_the_opposite_sign(values, other):
     shared = min(values.shape[1], other.shape[1])
     if shared < 2:

@@ -33,7 +33,7 @@ def plain_asymmetric(x, y, gamma_neg, gamma_pos, clip, detach):
 
 
 @given(seed=seeds, gamma_neg=gammas, gamma_pos=gammas, clip=clips, detach=booleans())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_asymmetric_loss_equals_its_equation(expect_formula, seed, gamma_neg, gamma_pos, clip, detach):
     loss = AsymmetricLoss(gamma_neg, gamma_pos, clip, detach)
     expect_formula(loss, lambda x, y: plain_asymmetric(x, y, gamma_neg, gamma_pos, clip, detach), *random_batch(seed))
@@ -77,7 +77,7 @@ def test_a_negative_below_the_clip_costs_nothing_and_pulls_nowhere(build):
 
 
 @given(seed=seeds)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_counts_weigh_the_asymmetric_loss_as_they_do_the_cross_entropy(expect_formula, seed):
     counts, images = np.array([1, 7, 40, 60, 99, 30]), 100
 
@@ -117,7 +117,7 @@ def plain_robust(x, y, gamma_neg, gamma_pos, clip, hill, epsilon, variant, detac
     variant=sampled_from(VARIANTS),
     detach=booleans(),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_robust_asymmetric_loss_equals_its_equation(expect_formula, seed, **options):
     *values, detach = options.values()
     loss = RobustAsymmetricLoss(*values, detach_focus=detach)

@@ -148,7 +148,7 @@ def test_a_loss_may_be_told_the_epoch(name):
     dtype=sampled_from([torch.bfloat16, torch.float16, torch.float32, torch.float64]),
     autocast=sampled_from([None, torch.bfloat16, torch.float16]),
 )
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_loss_and_gradient_are_finite_at_any_logit(name, seed, batch, experts, dtype, autocast):
     rng = np.random.default_rng(seed)
     shape = (experts, batch, 6)
@@ -206,7 +206,7 @@ def test_a_loss_without_a_formula_says_so():
 
 
 @given(seed=integers(0, 2**32 - 1), shape=lists(integers(1, 4), min_size=2, max_size=4))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_the_mean_is_taken_over_known_targets(seed, shape):
     logits, targets = random_batch(tuple(shape), seed)
     values = SquaredError()(logits, targets)

@@ -25,7 +25,7 @@ def plain_focal(x, y, gamma):
 
 
 @given(seed=seeds)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_the_binary_cross_entropy_equals_its_equation(expect_formula, seed):
     expect_formula(BCELoss(), lambda x, y: plain_focal(x, y, 0), *random_batch(seed))
 
@@ -37,7 +37,7 @@ def test_a_wrong_answer_costs_its_logit_and_a_right_one_nothing(size):
 
 
 @given(seed=seeds)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_the_weighted_cross_entropy_equals_its_equation(expect_formula, seed):
     def formula(x, y):
         share = COUNTS / IMAGES
@@ -53,7 +53,7 @@ def test_a_label_found_in_half_of_the_images_weighs_alike_in_both_signs():
 
 
 @given(seed=seeds, gamma=sampled_from([0.0, 0.5, 1.0, 2.0]), alpha=none() | floats(0, 1))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_the_focal_loss_equals_its_equation(expect_formula, seed, gamma, alpha):
     def formula(x, y):
         positive, negative = plain_focal(x, 1, gamma), plain_focal(x, 0, gamma)
@@ -83,7 +83,7 @@ def test_a_focus_below_1_has_finite_gradients_where_the_probability_underflows(g
 
 
 @given(seed=seeds, beta=sampled_from([0.0, 0.9, 0.9999]), gamma=sampled_from([0.0, 2.0]))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_the_class_balanced_loss_equals_its_equation(expect_formula, seed, beta, gamma):
     def formula(x, y):
         weights = (1 - beta) / (1 - beta**COUNTS)

@@ -43,7 +43,7 @@ def plain_balanced(x, y, alpha, beta, mu, scale, kappa, gamma, balance, rebalanc
 
 
 @given(seed=seeds, soft=booleans(), rebalance=booleans(), tolerance=booleans(), focal=booleans())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_the_loss_equals_its_equation_with_any_of_its_parts(expect_formula, seed, soft, rebalance, tolerance, focal):
     parts = {"rebalance": rebalance, "tolerance": tolerance, "focal": focal}
     values = (0.1, 10, 0.2, 2, 0.05, 2, 2)  # the published ones, which are the defaults
@@ -52,7 +52,7 @@ def test_the_loss_equals_its_equation_with_any_of_its_parts(expect_formula, seed
 
 
 @given(seed=seeds, gamma=sampled_from([0.0, 0.5, 1.0]), scale=sampled_from([0.5, 5.0]))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_the_loss_equals_its_equation_with_other_values(expect_formula, seed, gamma, scale):
     values = (0.3, 4.0, 0.5, scale, 1.0, gamma, 3.0)
     loss = DistributionBalancedLoss(COUNTS, IMAGES, *values)

@@ -60,7 +60,7 @@ def plain_diversity(logits, distribution, consensus, bound=np.inf):
     distribution=sampled_from(DISTRIBUTIONS),
     consensus=sampled_from(CONSENSUS),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_diversity_equals_its_equation(seed, experts, distribution, consensus):
     logits = random_logits(seed, (experts, B, C))
     found = ExpertDiversity(distribution, consensus)(torch.tensor(logits))
@@ -128,7 +128,7 @@ def test_the_gradient_takes_the_consensus_as_a_constant(distribution, consensus)
 
 
 @given(seed=integers(0, 2**32 - 1), experts=integers(2, 5), scale=sampled_from([1.0, 30.0, 1e3]))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_over_labels_the_pull_on_the_logits_is_bounded(seed, experts, scale):
     leaf = torch.tensor(random_logits(seed, (experts, 1, C), scale), requires_grad=True)
     ExpertDiversity()(leaf).backward()
@@ -227,7 +227,7 @@ def test_unknown_options_are_refused():
     distribution=sampled_from(DISTRIBUTIONS),
     consensus=sampled_from(CONSENSUS),
 )
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_a_temperature_divides_the_logits(seed, temperature, distribution, consensus):
     logits = random_logits(seed, scale=1.0)
     found = ExpertDiversity(distribution, consensus, temperature=temperature)(torch.tensor(logits))

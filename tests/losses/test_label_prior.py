@@ -13,7 +13,7 @@ LOGITS = torch.zeros(2, 3, dtype=torch.float64)
 
 
 @given(counts=lists(integers(0, 50_000), min_size=1, max_size=6), beta=sampled_from([0.0, 0.9, 0.9999, 1 - 1e-9]))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_every_form_is_what_its_name_says(counts, beta):
     prior, logits = LabelPrior(counts, 50_000), torch.zeros(1, len(counts), dtype=torch.float64)
     between = [min(max(n, 1), 49_999) for n in counts]

@@ -38,7 +38,7 @@ def plain_reconsidered(logits, targets, share, mode):
 
 
 @given(seed=integers(0, 2**32 - 1), share=floats(0, 1) | sampled_from([0.0, 0.1, 0.5, 1.0]), mode=sampled_from(MODES))
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_the_largest_losses_of_negatives_are_changed_exactly_so_many_and_the_first_of_equal_ones(seed, share, mode):
     logits, targets = random_batch(seed)
     expected, chosen = plain_reconsidered(logits, targets, share, mode)

@@ -24,7 +24,7 @@ def plain_bce(positive, negative, y):
 
 
 @given(seed=seeds, widest=sampled_from([0.0, 0.5, 2.0]), scale=sampled_from([0.5, 1.0, 5.0]))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_the_margin_loss_equals_its_equation(expect_formula, seed, widest, scale):
     def formula(x, y):
         margins = 1 / COUNTS**0.25
@@ -77,7 +77,7 @@ def test_the_epoch_is_kept_in_the_state():
 
 
 @given(seed=seeds, tau=sampled_from([0.0, 0.5, 1.0, 2.0]))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_the_logit_adjusted_loss_equals_its_equation(expect_formula, seed, tau):
     def formula(x, y):
         adjusted = x + tau * np.log(COUNTS / (IMAGES - COUNTS))

@@ -48,7 +48,7 @@ def plain_softmax_diversity(logits):
 
 
 @given(seed=integers(0, 2**32 - 1), experts=integers(2, 4), labels=integers(1, 6), weight=floats(0, 5))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_the_total_is_the_summed_classification_loss_plus_the_weighted_diversity(seed, experts, labels, weight):
     logits, targets = random_batch(seed, experts, labels=labels)
     terms = MultiExpertLoss(BCELoss(), ExpertDiversity(), weight)(torch.tensor(logits), torch.tensor(targets))
@@ -165,7 +165,7 @@ def test_over_the_mean_the_experts_are_compared_all_the_same():
 
 
 @given(seed=integers(0, 2**32 - 1), experts=integers(1, 3))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_factors_multiply_the_losses_of_their_labels_and_not_what_they_are_divided_by(seed, experts):
     logits, targets = random_batch(seed, experts)
     factors = [1.0, 2.0, 3.0, 1.0, 0.5]

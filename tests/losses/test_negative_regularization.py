@@ -37,14 +37,14 @@ def plain_regularized(u, y, scale, gamma=0.0):
 
 
 @given(seed=seeds, scale=sampled_from([0.5, 1.0, 2.0, 5.0]), gamma=gammas)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_negative_regularisation_equals_its_equation(expect_formula, seed, scale, gamma):
     loss = NegativeRegularizationLoss(COUNTS, IMAGES, scale, gamma)
     expect_formula(loss, lambda x, y: plain_regularized(x - BIAS, y, scale, gamma), *random_batch(seed))
 
 
 @given(seed=seeds, beta=sampled_from([0.0, 1.0, 10.0]), gamma=gammas, detach=booleans())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_adaptive_negative_regularisation_equals_its_equation(expect_formula, seed, beta, gamma, detach):
     def formula(x, y):
         u = x - BIAS

@@ -42,7 +42,7 @@ class WithRows(torch.nn.Module):
 
 
 @given(seed=seeds, weight=sampled_from([0.0, 1.0, 3.0]), momentum=sampled_from([0.0, 0.7, 0.9]))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_over_several_steps_the_loss_equals_its_equations(expect_formula, seed, weight, momentum):
     rng = np.random.default_rng(seed)
     loss, memory = in_double(weight, momentum), np.zeros((IMAGES, LABELS))

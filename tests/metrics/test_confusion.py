@@ -10,7 +10,7 @@ def share(called, chosen):
     return np.mean([called[row] for row in chosen]) if chosen else np.nan
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_rates_equal_counting_image_by_image(seed):
     rng = np.random.default_rng(seed)

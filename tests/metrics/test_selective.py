@@ -22,7 +22,7 @@ def running_restated(scores, targets, uncertainty):
     return [float(np.mean(even[:k])) for k in range(1, len(even) + 1)]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1), levels=st.sampled_from([1, 3, 10**6]), points=st.sampled_from([1, 7, 50]))
 def test_curve_and_area_equal_their_restatement_image_by_image(seed, levels, points):
     scores, targets, uncertainty = case(seed, levels=levels)
@@ -47,7 +47,7 @@ def test_equal_uncertainties_give_what_breaking_them_at_random_gives_on_average(
     assert area_under_risk(scores, targets, uncertainty)[0] == pytest.approx(np.mean(drawn, axis=0)[0], abs=2e-3)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_no_uncertainty_beats_the_errors_and_none_at_all_gives_the_brier_score(seed):
     scores, targets, uncertainty = case(seed)

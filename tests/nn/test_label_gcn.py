@@ -32,7 +32,7 @@ def numpy_weights(classifiers):
 
 
 @given(seed=integers(0, 2**32 - 1), labels=integers(1, 8), density=floats(0, 1))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_the_classifiers_equal_two_dense_graph_convolutions(seed, labels, density):
     rng = np.random.default_rng(seed)
     adjacency, graph = random_graph(rng, labels, density)

@@ -24,14 +24,14 @@ def plain_lse(features, sharpness):
 
 
 @given(features=MAPS, sharpness=SHARPNESS)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_lse_pooling_equals_its_equation(features, sharpness):
     found = lse_pool(torch.from_numpy(features), sharpness)
     np.testing.assert_allclose(found, plain_lse(features, sharpness), rtol=1e-9, atol=1e-9)
 
 
 @given(features=MAPS, sharpness=SHARPNESS)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_lse_pooling_nears_the_mean_as_sharpness_falls_and_the_maximum_as_it_grows(features, sharpness):
     flat = features.reshape(*features.shape[:2], -1)
     mean, top, spread = flat.mean(axis=2), flat.max(axis=2), np.ptp(flat, axis=2)
@@ -66,7 +66,7 @@ def test_the_gradients_of_pooling_are_right(pool):
 
 
 @given(features=MAPS)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_mean_and_maximum_are_taken_over_the_map(features):
     for pool, expected in ((max_pool, features.max(axis=(2, 3))), (mean_pool, features.mean(axis=(2, 3)))):
         np.testing.assert_allclose(pool(torch.from_numpy(features)), expected, rtol=1e-12, atol=1e-12)
@@ -104,7 +104,7 @@ def masks_of(seed, shape):
 
 @pytest.mark.parametrize("pool", POOLINGS.values(), ids=POOLINGS)
 @given(seed=integers(0, 2**32 - 1), shape=array_shapes(min_dims=4, max_dims=4, max_side=4))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_masked_pooling_is_pooling_of_the_places_kept(pool, seed, shape):
     features, mask = masks_of(seed, shape)
     expected = [pool(image[None, :, None, kept])[0] for image, kept in zip(features, mask, strict=True)]

@@ -9,7 +9,7 @@ from mlgcn.nn.positions import kept_places, sine_positions
 
 
 @given(height=integers(1, 9), width=integers(1, 9), quarter=integers(1, 8))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_positions_equal_their_formula(height, width, quarter):
     found = sine_positions(height, width, 4 * quarter)
     assert found.dtype == torch.float32

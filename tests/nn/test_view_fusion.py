@@ -96,7 +96,7 @@ def test_a_study_is_the_same_whatever_stands_beside_it_and_however_much_is_padde
 
 
 @given(seed=integers(0, 2**31))
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 def test_the_order_of_images_in_the_batch_does_not_matter(seed):
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(SLOTS)))
     fusion, maps = fusion_of(), maps_of()
@@ -269,7 +269,7 @@ def images_of(images, seed=1):
 
 
 @given(views=integers(1, 6).flatmap(lambda n: integers(0, 3**n - 1).map(lambda k: [k // 3**i % 3 for i in range(n)])))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @pytest.mark.parametrize("unknown", UNKNOWN_TO)
 def test_every_image_goes_to_the_trunk_of_its_view(unknown, views):
     model, images = by_view(unknown).eval(), images_of(len(views))

@@ -178,7 +178,7 @@ def lift_by_hand(table):
 
 
 @given(table=arrays(float, (12, 4), elements=sampled_from([0.0, 0.0, 1.0, np.nan])))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_the_lift_of_a_pair_compares_its_images_with_those_of_chance(table):
     found = diagnostics._lift(cooccurrence(table, "dcba"), list("abcd"))
     expected = lift_by_hand(table[:, ::-1])

@@ -220,7 +220,7 @@ def test_odd_names_stand_whole_in_every_table(name):
         assert squeezed(name) in squeezed("".join(line[0] for line in cells(text)[1:]))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(name=st.text(st.characters(min_codepoint=33, max_codepoint=0x17F, categories=("L", "N", "P", "S")), min_size=1,
                     max_size=70))  # fmt: skip
 def test_no_character_of_a_name_is_taken_for_markup_or_cut(name):

@@ -25,7 +25,7 @@ def test_closeness_is_the_larger_of_both_directions_and_0_where_nothing_tells():
 
 
 @given(seed=integers(0, 99))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_labels_that_come_together_stand_near(seed):
     rng = np.random.default_rng(seed)
     cluster = rng.permutation(np.repeat([0, 1, 2], 4))
@@ -37,7 +37,7 @@ def test_labels_that_come_together_stand_near(seed):
 
 
 @given(seed=integers(0, 99), size=integers(3, 12))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_positions_are_a_minimum_of_the_weighted_stress(seed, size):
     rng = np.random.default_rng(seed)
     similarity = np.triu(rng.uniform(0, 0.9, size=(size, size)), k=1)
@@ -61,7 +61,7 @@ def test_few_labels_and_labels_without_any_relation_have_positions_of_their_own(
 
 
 @given(seed=integers(0, 999), size=integers(1, 25))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_boxes_stay_in_the_room_and_part(seed, size):
     rng = np.random.default_rng(seed)
     points, sizes = rng.uniform(-1, 1, size=(size, 2)), rng.uniform([20, 10], [120, 40], size=(size, 2))
@@ -78,7 +78,7 @@ def test_boxes_that_have_room_stay_where_they_are():
 
 
 @given(seed=integers(0, 999), size=integers(1, 40))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_a_name_said_to_be_free_overlaps_neither_a_point_nor_a_name_before_it(seed, size):
     rng = np.random.default_rng(seed)
     room = np.array([400.0, 300.0])

@@ -29,7 +29,7 @@ def epochs_of(sampler, epochs):
 
 
 @BOTH
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(counts=COUNTS, num_samples=st.integers(1, 50), seed=st.integers(0, 9))
 def test_the_labels_lead_exactly_in_turn_also_across_epochs(kind, counts, num_samples, seed):
     targets = single_labels(counts)
@@ -46,7 +46,7 @@ def test_every_label_leads_equally_often_however_rare_it_is(kind):
 
 
 @BOTH
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(images=st.integers(1, 40), labels=st.integers(1, 6), seed=st.integers(0, 2**32 - 1))
 @pytest.mark.filterwarnings("ignore:labels in columns")
 def test_an_image_is_drawn_only_for_a_label_that_it_has(kind, images, labels, seed):
@@ -73,7 +73,7 @@ def test_the_cycle_draws_the_images_of_a_label_equally_often():
     assert all(abs(count - expected) < 5 * error for count in counts.values())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(counts=COUNTS, num_samples=st.integers(1, 50), seed=st.integers(0, 9))
 def test_class_aware_uses_a_labels_images_up_before_one_comes_again_also_across_epochs(counts, num_samples, seed):
     targets = single_labels(counts)

@@ -25,7 +25,7 @@ def many_labels(images, labels, seed):
 TABLES = {"images": st.integers(1, 40), "labels": st.integers(1, 7), "seed": st.integers(0, 2**32 - 1)}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(**TABLES)
 def test_every_image_is_drawn_for_one_of_the_labels_seen_least_so_far(images, labels, seed):
     targets = many_labels(images, labels, seed)
@@ -35,7 +35,7 @@ def test_every_image_is_drawn_for_one_of_the_labels_seen_least_so_far(images, la
         seen += targets[row] == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(**TABLES, epoch=st.integers(0, 3))
 def test_it_equals_a_search_of_the_whole_table_for_every_draw(images, labels, seed, epoch):
     targets, num_samples = many_labels(images, labels, seed), 60

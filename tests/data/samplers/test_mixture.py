@@ -19,7 +19,7 @@ def mixture(weights, draws=60, name="cycle", **options):
     return MixtureSampler(SAMPLERS[name], TARGETS, SOURCES, weights, draws, **options)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     weights=st.tuples(*[st.floats(0, 10)] * 3).filter(lambda w: sum(w) > 1e-3),
     draws=st.integers(1, 80),

@@ -87,7 +87,7 @@ def test_targets_may_be_of_any_number_type(kind, number):
 
 
 @EACH
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 2**32 - 1))
 @pytest.mark.filterwarnings("ignore:labels in columns")
 def test_sparse_targets_draw_what_dense_ones_do(kind, seed):
@@ -137,7 +137,7 @@ def test_probabilities_where_there_are_any_are_of_each_image_and_add_up(kind):
 
 
 @EACH
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(world_size=st.integers(1, 5), num_samples=st.integers(5, 40), epoch=st.integers(0, 3))
 def test_the_ranks_together_draw_what_one_process_would(kind, world_size, num_samples, epoch):
     targets = single_labels([7, 2, 1])
@@ -156,7 +156,7 @@ def test_the_ranks_together_draw_what_one_process_would(kind, world_size, num_sa
 
 
 @EACH
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(world_size=st.sampled_from([1, 3]), epoch=st.integers(0, 2), position=st.integers(0, 12))
 def test_a_sampler_that_loads_a_state_goes_on_where_the_other_stopped(kind, world_size, epoch, position):
     targets = single_labels([7, 2, 1])

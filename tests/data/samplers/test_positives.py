@@ -17,7 +17,7 @@ def many_labels(images, labels, seed=0):
     return np.random.default_rng(seed).choice([0, 1, NAN], size=(images, labels))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(images=st.integers(1, 30), labels=st.integers(1, 6), seed=st.integers(0, 2**32 - 1))
 def test_positives_are_where_the_table_has_a_one_by_image_and_by_label(images, labels, seed):
     targets = many_labels(images, labels, seed)
@@ -30,7 +30,7 @@ def test_positives_are_where_the_table_has_a_one_by_image_and_by_label(images, l
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(images=st.integers(1, 30), labels=st.integers(1, 6), seed=st.integers(0, 2**32 - 1))
 def test_sparse_targets_have_the_same_positives_as_dense_ones(kind, images, labels, seed):
     targets = many_labels(images, labels, seed)

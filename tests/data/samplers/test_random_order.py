@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from mlgcn.data.samplers import RandomSampler
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(images=st.integers(1, 40), seed=st.integers(0, 99), epoch=st.integers(0, 9))
 def test_random_order_has_every_image_once_an_epoch(images, seed, epoch):
     sampler = RandomSampler(np.zeros((images, 2)), images, seed)
@@ -15,7 +15,7 @@ def test_random_order_has_every_image_once_an_epoch(images, seed, epoch):
     assert sorted(sampler) == list(range(images))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(images=st.integers(1, 20), num_samples=st.integers(1, 70))
 def test_random_order_uses_all_images_up_before_one_comes_again(images, num_samples):
     drawn = list(RandomSampler(np.zeros((images, 1)), num_samples))

@@ -19,7 +19,7 @@ def weights_one_by_one(targets, power):
     return np.array(weights) / sum(weights)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     images=st.integers(1, 40),
     labels=st.integers(1, 6),

@@ -90,7 +90,7 @@ def test_held_out_files_may_be_absent_or_have_no_labels(tmp_path):
         assert np.isnan(table.values).all(axis=1).tolist() == [False, True]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(columns=st.permutations(PUBLISHED), values=st.lists(st.sampled_from(["0", "1", "1.0", "", "-1"]), min_size=4))
 def test_columns_in_another_order_give_the_same_table(tmp_path_factory, columns, values):
     folder = tmp_path_factory.mktemp("order")

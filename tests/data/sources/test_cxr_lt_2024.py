@@ -132,7 +132,7 @@ def test_development_is_the_split_val(tmp_path, split):
     assert table.images.split.tolist() == ["val"]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(order=st.permutations(["split", *ALL]), other=st.permutations(TASK_1), data=st.data())
 def test_columns_in_another_order_give_the_same_table(tmp_path_factory, order, other, data):
     cells = data.draw(st.lists(st.sampled_from(["0", "1", "", "-1"]), min_size=3, max_size=3))

@@ -27,7 +27,7 @@ def test_a_cell_comes_back_as_the_text_it_is(tmp_path, cell):
 CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=6) | st.sampled_from(['"', ",", "\n", "NA"])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(names=st.lists(CELLS.filter(bool), min_size=2, max_size=4, unique=True), data=st.data())
 def test_what_another_writer_wrote_is_read(tmp_path_factory, names, data):
     rows = data.draw(st.lists(st.lists(CELLS, min_size=len(names), max_size=len(names)), min_size=1, max_size=4))

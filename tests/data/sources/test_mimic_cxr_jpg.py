@@ -132,7 +132,7 @@ def test_uncertain_and_blank_mean_what_the_policy_says(tmp_path, uncertain, blan
     assert table.soft == isinstance(uncertain, float)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(metadata=st.permutations(METADATA), split=st.permutations(SPLIT), studies=st.permutations(STUDIES))
 def test_columns_in_another_order_give_the_same_table(tmp_path_factory, metadata, split, studies):
     columns = {"metadata": metadata, "split": split, "chexpert": studies, "negbio": studies}

@@ -89,7 +89,7 @@ def test_lists_are_read_as_they_are_meant(tmp_path, name):
     assert set(images.split) == {""}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     lists=st.lists(
         st.lists(st.sampled_from(["a", " a", "b c", "d's", "", "  ", 'e"f']), max_size=4), min_size=1, max_size=6

@@ -36,7 +36,7 @@ def test_uncertain_and_blank_are_unknown_unless_said_otherwise(tmp_path):
     assert np.isnan(values).tolist() == [False] * 5 + [True] * 3
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(cells=st.lists(st.tuples(*[st.sampled_from(["0", "1", "-1", ""])] * 3), min_size=1, max_size=8))
 def test_every_cell_is_found_under_its_image_and_label(tmp_path_factory, cells):
     lines = ["c,path,a,b", *(f"{c},{row}.png,{a},{b}" for row, (a, b, c) in enumerate(cells))]

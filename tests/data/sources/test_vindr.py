@@ -91,7 +91,7 @@ def test_both_parts_are_read_and_are_the_official_split(tmp_path):
     assert found(table, C) == {"Pneumonia", "Other diseases"}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     # A reader who finds something and nothing is refused.
     votes=st.lists(st.tuples(*[st.sampled_from([0, 1, None])] * 2).filter((1, 1).__ne__), min_size=1, max_size=5),
