@@ -23,6 +23,7 @@ from mlgcn.commands.scorers import (
     with_unseen,
 )
 from mlgcn.config import Config, config_from_dict, parse_command
+from mlgcn.data.leakage import check_unseen
 from mlgcn.labels import LabelTable
 from mlgcn.metrics.bootstrap import METHODS
 from mlgcn.metrics.means import mean_defined
@@ -100,6 +101,8 @@ def _score(options: Namespace) -> dict[str, Any]:
     if isinstance(scorer, Ensemble):
         _choose(scorer, options, table, config, partial(validation_images, config, trained))
         about = {"ensemble": scorer.to_dict()}
+    elif record is not None and record.is_file() and options.split != "train":
+        check_unseen(table, {str(home): record}, "images to score", options.data.leaks or "warn")
     if options.threshold is not None:
         scorer.set_thresholds([options.threshold] * len(scorer.names))
     files = _files(run, options, scoring)

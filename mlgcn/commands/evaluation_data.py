@@ -31,7 +31,8 @@ def add_data_options(parser: ArgumentParser) -> None:
     parser.add_argument("--data.num_workers", type=int | None, default=None, help="processes that read images")
     parser.add_argument("--data.unreadable", choices=["error", "skip"], default=None, help="what unreadable images do")
     parser.add_argument("--data.leaks", choices=["error", "warn"], default=None,
-                        help="of several runs: what images and patients that one was trained on do")  # fmt: skip
+                        help="what images and patients that a run was trained on do; by default warn, of several runs "
+                        "error")  # fmt: skip
 
 
 def is_other(data: Namespace) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mlgcn.data.combine import SEPARATOR
 from mlgcn.data.images import PHANTOM, UnreadableImageError, decode_grey, read_image
 from mlgcn.data.sources.files import read_table
 from mlgcn.data.splits import part_names
@@ -98,6 +99,9 @@ def leakage(
 def check_unseen(table: LabelTable, recorded: Mapping[str, Path], what: str, leaks: str = "error") -> None:
     """Tells of images or patients of the table that a run was trained on: raises ValueError, or logs a warning.
 
+    An image that a run has not recorded under its id is compared without the name of its source, since a run on several
+    data sets has that before the ids, and a table of one of them has not.
+
     Args:
         recorded: of each run, the split that it has recorded (mlgcn.data.splits.save_split).
         what: the table's images in words, for the message.
@@ -105,12 +109,10 @@ def check_unseen(table: LabelTable, recorded: Mapping[str, Path], what: str, lea
     """
     for run, path in recorded.items():
         saved = read_table(path, columns=["image_id", "patient_id", "split"])
-        trained = saved[saved.split == "train"]
-        images, patients = table.images.image_id, table.images.patient_id
-        seen = images.isin(trained.image_id) | patients.isin(trained.patient_id)
+        seen = _trained_on(table.images, saved)
         if not seen.any():
             continue
-        known = patients[seen].unique()
+        known = table.images.patient_id[seen].unique()
         found = f"{run} was trained on {len(known)} patients of the {what}, the first {known[:5].tolist()} ({path})"
         if leaks != "warn":
             raise ValueError(f"{found}; if they only share their names, --data.leaks warn goes on")
@@ -179,6 +181,20 @@ def image_hashes(paths: Sequence[str], content: str = "bytes", workers: int = 1)
         raise ValueError(f"content is {content!r}, expected 'bytes' or 'pixels'")
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(partial(_hash, content=content), paths))
+
+
+def _trained_on(images: pd.DataFrame, saved: pd.DataFrame) -> pd.Series:
+    """Which of the images, or another one of the same patient, the saved split has for training."""
+    trained = saved[saved.split == "train"]
+    seen = images.image_id.isin(trained.image_id) | images.patient_id.isin(trained.patient_id)
+    unrecorded = ~images.image_id.isin(saved.image_id)
+    for column in ("image_id", "patient_id"):
+        seen |= unrecorded & _without_source(images[column]).isin(_without_source(trained[column]))
+    return seen
+
+
+def _without_source(ids: pd.Series) -> pd.Series:
+    return ids.str.rpartition(SEPARATOR)[2]
 
 
 def _share_ids(reader: str, other: str) -> bool:

@@ -9,6 +9,7 @@ from matplotlib.textpath import text_to_path
 
 FARTHEST = 1.05  # distance of labels that never come together; above 1, so that those that always do stay apart
 STEPS = 300
+PUSHES = 3000  # of boxes that start at one place some take more than 300
 DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1), (0.7, 0.7), (-0.7, 0.7), (0.7, -0.7), (-0.7, -0.7))
 GAPS = (3.0, 10.0, 20.0, 32.0)
 
@@ -68,7 +69,7 @@ def fitted(points: np.ndarray, sizes: np.ndarray, room: tuple[float, float]) -> 
     apart = (sizes[:, None] + sizes) / 2
     # Boxes of the same centre part in the order of the labels.
     order = np.sign(np.arange(len(points))[:, None] - np.arange(len(points)))
-    for _ in range(STEPS):
+    for _ in range(PUSHES):
         between = points[:, None] - points
         overlap = apart - np.abs(between)
         touching = (overlap > 0.5).all(axis=2)

@@ -146,6 +146,17 @@ def test_all_images_of_a_run_are_scored_and_the_page_shows_none_of_them(alone):
     assert (folder / "report.html").is_file() and not (folder / "figures" / "cases.png").exists()
 
 
+def test_images_that_a_run_was_trained_on_are_told_but_of_its_training_split(capsys):
+    evaluate.main(["--run", "one", "--split", "train", *PLAIN])
+    evaluate.main(["--run", "one", *PLAIN])
+    assert "was trained on" not in capsys.readouterr().out
+    elsewhere = ["--run", "other", "--data.split", "one/split.csv", *PLAIN]
+    evaluate.main(elsewhere)
+    told = "other was trained on 1 patients of the images to score, the first ['p23']"
+    assert told in capsys.readouterr().out
+    assert told in refused(evaluate.main, [*elsewhere, "--data.leaks", "error"], capsys)
+
+
 def test_a_file_of_groups_has_a_folder_of_its_own_and_no_page_of_before():
     Path("organs.yaml").write_text(PLAIN[1])
     folder = Path("one/evaluations/data-test-groups_given_organs")

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from mlgcn.data.combine import combine
 from mlgcn.data.leakage import check_same_validation, check_sources, check_unseen, image_hashes, leakage
 from mlgcn.data.splits import save_split, split_by_patient
 from mlgcn.labels import SPLITS, LabelTable
@@ -232,6 +233,21 @@ def test_images_and_patients_that_a_run_was_trained_on_are_told(recorded, caplog
     renamed = table(["x", "y", "z"], ["test"] * 3)  # the same images, told to be of other patients
     with pytest.raises(ValueError, match=r"one was trained on 1 patients of the images, the first \['x'\]"):
         check_unseen(renamed, recorded, "images")
+
+
+def test_images_of_a_run_on_several_sources_are_found_in_one_source_and_in_others(tmp_path):
+    ours, theirs = table(list("ab"), ["train", "test"]), table(list("bc"), ["train", "val"])
+    save_split(combine({"ours": ours, "theirs": theirs}), tmp_path / "several.csv")
+    recorded = {"run": tmp_path / "several.csv"}
+    held = combine({"ours": ours, "theirs": theirs})
+    check_unseen(held.take((held.images.split != "train").to_numpy()), recorded, "images")  # b of ours is not theirs
+    for other in (ours, theirs, combine({"renamed": ours})):
+        with pytest.raises(ValueError, match="run was trained on 1 patients of the images"):
+            check_unseen(other.take(np.array([0])), recorded, "images")
+    check_unseen(theirs.take(np.array([1])), recorded, "images")
+    save_split(ours, tmp_path / "one.csv")
+    with pytest.raises(ValueError, match=r"one was trained on 1 patients of the images, the first \['hospital:a'\]"):
+        check_unseen(combine({"hospital": ours}), {"one": tmp_path / "one.csv"}, "images")
 
 
 def test_runs_with_other_validation_images_are_told_apart(recorded, tmp_path):
