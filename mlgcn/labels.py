@@ -167,7 +167,7 @@ def check_same_labels(found: Sequence[str], expected: Sequence[str]) -> None:
     missing, extra = [n for n in expected if n not in set(found)], [n for n in found if n not in set(expected)]
     if missing or extra:
         parts = [f"{what} {labels}" for what, labels in (("lacks", missing), ("has the unexpected", extra)) if labels]
-        raise ValueError(f"other labels than expected: the data {' and '.join(parts)}")
+        raise ValueError(f"other labels than expected: {' and '.join(parts)}")
 
 
 def studies_of(images: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:

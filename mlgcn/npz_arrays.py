@@ -30,7 +30,7 @@ def expect_real(name: str, array: np.ndarray) -> None:
 
 
 def as_texts(name: str, array: np.ndarray, count: int, of: str) -> list[str]:
-    """The entries of an array as text, bytes read as UTF-8.
+    """The entries of an array as text, bytes read as UTF-8; what is not known (NaN, NaT) is "".
 
     Raises: ValueError unless the array is [count], one entry for each of what it is of; or that names the row of bytes
         that are no text.
@@ -40,7 +40,8 @@ def as_texts(name: str, array: np.ndarray, count: int, of: str) -> list[str]:
     texts = []
     for row, entry in enumerate(array):
         try:
-            texts.append(entry.decode() if isinstance(entry, bytes) else str(entry))
+            known = entry == entry  # only NaN and NaT differ from themselves
+            texts.append("" if not known else entry.decode() if isinstance(entry, bytes) else str(entry))
         except UnicodeDecodeError:
             raise ValueError(f"array {name!r}, row {row}: {bytes(entry)!r}, expected text in UTF-8") from None
     return texts

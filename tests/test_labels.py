@@ -203,11 +203,11 @@ def test_values_follow_their_names_when_labels_are_reordered():
 
 
 def test_reordering_to_other_labels_names_the_difference():
-    with pytest.raises(ValueError, match=r"the data lacks \['d'\] and has the unexpected \['b'\]"):
+    with pytest.raises(ValueError, match=r"expected: lacks \['d'\] and has the unexpected \['b'\]"):
         full().reordered(["a", "c", "d"])
-    with pytest.raises(ValueError, match=r"the data lacks \['d'\]$"):
+    with pytest.raises(ValueError, match=r"expected: lacks \['d'\]$"):
         full().reordered(["a", "b", "c", "d"])
-    with pytest.raises(ValueError, match=r"the data has the unexpected \['a', 'b'\]$"):
+    with pytest.raises(ValueError, match=r"expected: has the unexpected \['a', 'b'\]$"):
         full().reordered(["c"])
 
 

@@ -74,6 +74,15 @@ def test_further_arrays_are_columns_of_text(tmp_path):
     assert found.images.age.tolist() == ["60", "7", "41"] and found.images.sex.tolist() == ["F", "M", ""]
 
 
+def test_what_is_not_known_is_blank_of_further_arrays_and_refused_of_identifiers(tmp_path):
+    arrays = {"age": [60, np.nan, 41], "taken": np.array(["2020-01-01", "NaT", "2021-01-01"], dtype="datetime64[D]")}
+    found = Predictions.read(saved(tmp_path, targets=TARGETS, logits=LOGITS, **arrays))
+    assert found.images.age.tolist() == ["60.0", "", "41.0"]
+    assert found.images.taken.tolist() == ["2020-01-01", "", "2021-01-01"]
+    with pytest.raises(ValueError, match=r"p\.npz: column 'patient_id', row 1: '', expected text that is not empty"):
+        Predictions.read(saved(tmp_path, targets=TARGETS, logits=LOGITS, patient_id=[1, np.nan, 1]))
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [

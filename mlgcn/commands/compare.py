@@ -10,11 +10,13 @@ from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, OpenUnitInte
 from mlgcn.commands.console import check_out, command, say
 from mlgcn.config import parse_command
 from mlgcn.metrics.bootstrap import METHODS
+from mlgcn.metrics.intervals import MICRO
+from mlgcn.metrics.multilabel import MULTILABEL
 from mlgcn.reporting.compare import CLUSTERS, METRICS, RESAMPLES, compare
 from mlgcn.reporting.compare_tables import comparison_rows
 from mlgcn.reporting.figures import check_figure_file, save_figure
 from mlgcn.reporting.grouping import RULES
-from mlgcn.reporting.increments import increments_figure
+from mlgcn.reporting.increments import NOTHING_TO_DRAW, increments_figure
 
 DESCRIPTION = (
     "Compares the first model with each other one on the same images: differences A - B of each metric, for groups and "
@@ -35,6 +37,8 @@ def main(arguments: Sequence[str]) -> None:
             check_out(options.out)
         if options.figure:
             check_figure_file(Path(options.figure), "--figure")
+            if all(metric in (*MULTILABEL, *MICRO) for metric in options.metrics):
+                raise ValueError(f"--figure: --metrics {' '.join(options.metrics)} has {NOTHING_TO_DRAW}")
         result = compare(
             options.sides,
             options.cluster,

@@ -14,12 +14,12 @@ from mlgcn.build.ladder import check_rungs, common_settings, rung_names, with_on
 from mlgcn.commands.console import command, say
 from mlgcn.commands.describe import describe
 from mlgcn.commands.train import train
-from mlgcn.config import Config, RunConfig, check_same_run, compose_config, load_config, preset_published
+from mlgcn.config import Config, RunConfig, changed_settings, compose_config, load_config, preset_published
 from mlgcn.reporting.compare import CLUSTERS, RESAMPLES
 from mlgcn.reporting.ladder import ladder_report
 from mlgcn.reporting.ladder_page import write_ladder
 from mlgcn.reporting.ladder_tables import ladder_frame, ladder_lines, ladder_rows
-from mlgcn.run_directory import LadderDirectory
+from mlgcn.run_directory import LadderDirectory, RunDirectory
 from mlgcn.stopping import DivergedError, Interrupted, is_main_process
 from mlgcn.training import track_table, training_throughput
 
@@ -75,7 +75,7 @@ def train_rungs(configs: Mapping[str, Config], seeds: int, ladder: LadderDirecto
             named = replace(config.tracking, name=config.tracking.name or f"{ladder.path.name}/{run.path.name}")
             config = replace(config, run=RunConfig(str(run.path), "auto", seed), tracking=named)
             if run.config.is_file():
-                check_same_run(load_config(run.config), config)
+                _check_begun(run, config)
             if run.finished or run.diverged.is_file():
                 continue
             say(f"\n{name}, seed {seed}: {run.path}")
@@ -86,6 +86,12 @@ def train_rungs(configs: Mapping[str, Config], seeds: int, ladder: LadderDirecto
                 say(f"diverged: {error}")
             except Interrupted as error:
                 raise Interrupted(f"{error}; the same command goes on") from None
+
+
+def _check_begun(run: RunDirectory, config: Config) -> None:
+    """Raises ValueError that names the run and the settings with which it began otherwise."""
+    if changes := changed_settings(load_config(run.config), config):
+        raise ValueError(f"{run.path} began with other settings ({changes}); start a new ladder in another --out")
 
 
 def _parser() -> argparse.ArgumentParser:

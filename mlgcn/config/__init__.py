@@ -4,7 +4,7 @@ from mlgcn.config.data import DataConfig, SourceConfig
 from mlgcn.config.loss import LossConfig
 from mlgcn.config.model import FusionConfig, ModelConfig, QueryConfig
 from mlgcn.config.parsing import (
-    check_same_run,
+    changed_settings,
     compose_config,
     config_from_dict,
     config_to_dict,
@@ -42,7 +42,7 @@ __all__ = [
     "SourceConfig",
     "TrackingConfig",
     "TrainingConfig",
-    "check_same_run",
+    "changed_settings",
     "compose_config",
     "config_from_dict",
     "config_to_dict",

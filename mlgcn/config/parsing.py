@@ -106,13 +106,17 @@ def load_config(path: Path) -> Config:
 
 def check_same_run(saved: Config, wanted: Config) -> None:
     """Raises ValueError that names every setting in which a run that goes on would differ from what it began as."""
+    if changes := changed_settings(saved, wanted):
+        raise ValueError(f"the run began with other settings ({changes}); start a new one in another run.dir")
+
+
+def changed_settings(saved: Config, wanted: Config) -> str:
+    """In words, the settings in which a run that goes on would differ from what it began as; "" if it may go on."""
     before, after = (_flat(config_to_dict(config)) for config in (saved, wanted))
     # A schedule is made for a number of epochs; a constant rate can go on for longer.
     free = (*MAY_CHANGE, "training.epochs") if saved.optimizer.schedule == "constant" else MAY_CHANGE
     differing = [key for key in before if before[key] != after[key] and key not in free]
-    if differing:
-        changes = ", ".join(f"{key}: {before[key]!r} -> {after[key]!r}" for key in differing)
-        raise ValueError(f"the run began with other settings ({changes}); start a new one in another run.dir")
+    return ", ".join(f"{key}: {before[key]!r} -> {after[key]!r}" for key in differing)
 
 
 def _parser(prog: str, description: str) -> ArgumentParser:

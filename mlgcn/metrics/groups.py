@@ -24,8 +24,8 @@ def group_columns(names: Sequence[str], groups: Mapping[str, Sequence[str]]) -> 
     Raises: ValueError unless every label is in exactly one group.
     """
     listed = [name for members in groups.values() for name in members]
-    if len(set(listed)) != len(listed):
-        raise ValueError(f"label names repeat in groups {dict(groups)}")
+    if repeated := sorted({name for name in listed if listed.count(name) > 1}):
+        raise ValueError(f"groups have the labels {repeated} more than once")
     try:
         check_same_labels(listed, names)
     except ValueError as error:

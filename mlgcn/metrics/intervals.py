@@ -14,9 +14,10 @@ from mlgcn.metrics.thresholded import UNDEFINED_THRESHOLD
 from mlgcn.metrics.weighted import WeightedModel, by_place, make_models, overall_metrics
 
 Place = tuple[str, ...]
+MICRO = ("microAP", "microAUC", "microF1", "microBACC", "microBrier", "microECE")
 REPORTED = (
     *("mAP", "mAUC", "mF1", "mBACC", "mSensitivity", "mSpecificity", "mPrecision", "mBrier", "mECE"),
-    *("microAP", "microAUC", "microF1", "microBACC", "microBrier", "microECE"),
+    *MICRO,
     *MULTILABEL,
 )
 

@@ -37,7 +37,8 @@ class Resampling:
         else:
             self.order, self.sizes = _by_contents(ranks, check_column(clusters, "clusters", len(ranks)))
         if len(self.sizes) < 2:
-            raise ValueError(f"{len(self.sizes)} images or clusters to draw from, expected at least 2")
+            drawn = "images" if clusters is None else "clusters, such as patients,"
+            raise ValueError(f"{len(self.sizes)} {drawn} to draw resamples from, expected at least 2")
         self.clusters = len(self.sizes)
 
     def everything(self) -> np.ndarray:

@@ -191,7 +191,7 @@ def _change_of_ap(axis: Axes, change: np.ndarray) -> None:
 def _name_pairs(axis: Axes, lift: np.ndarray, cosine: np.ndarray, names: list[str]) -> None:
     """Names a few points far from the middle of all, from the farthest on, that leave room for each other's names."""
     told = np.flatnonzero(~np.isnan(lift))
-    height = np.ptp(cosine[told])
+    height = np.ptp(axis.get_ylim())
     far = sum(
         ((values[told] - np.median(values[told])) / np.ptp(values[told])) ** 2 for values in (np.log(lift), cosine)
     )

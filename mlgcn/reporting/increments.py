@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 
 from mlgcn.reporting.figures import GROUP_COLOURS, GROUP_MARKERS, INK, MOST_DRAWN, MUTED, WIDTH, short, styled
 
+NOTHING_TO_DRAW = "no metric of single labels to draw, such as mAP or mAUC"
 OTHER = "D"  # the marker of groups that are not head, medium or tail
 
 
@@ -26,9 +27,9 @@ def increments_figure(result: Mapping[str, Any]) -> Figure:
     Raises: ValueError if the comparison has no metric of single labels.
     """
     comparisons = result.get("comparisons", [result])
-    metrics = list(next(iter(comparisons[0]["per_label"].values()), {}))
+    metrics = list(next(iter(comparisons[0].get("per_label", {}).values()), {}))
     if not metrics:
-        raise ValueError("the comparison has no metric of single labels to draw, such as mAP or mAUC")
+        raise ValueError(f"the comparison has {NOTHING_TO_DRAW}")
     labels = comparisons[0]["settings"]["labels"]
     names = sorted(labels, key=lambda name: -labels[name]["positives"])[:MOST_DRAWN]
     height = len(comparisons) * (0.235 * len(names) + 0.9) + 0.4

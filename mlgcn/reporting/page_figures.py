@@ -187,5 +187,5 @@ def _uncertainty_remark(uncertainty: dict[str, Any]) -> str:
     told = ", ".join(f"{kind} {number(areas[kind])}" for kind in ("disagreement", "probability", "random", "oracle"))
     how = f"The areas under the curves: {told}"
     if areas["disagreement"] >= areas["random"]:
-        return f"{how}; leaving images out at random does as well as the disagreement."
+        return f"{how} (without intervals); leaving images out at random does as well as the disagreement, or better."
     return f"{how} (without intervals)."

@@ -70,6 +70,10 @@ def test_without_options_patients_are_drawn_2000_times(capsys):
         (["other.parquet", "one-0.parquet", "--out", "."], "--out: . is a folder, expected a file to write"),
         (["other.parquet", "one-0.parquet", "--figure", "a.jpg"], "--figure: a.jpg ends in '.jpg', expected one of"),
         (["other.parquet", "one-0.parquet", "--figure", "gone/a.png"], "--figure: there is no folder gone"),
+        (
+            ["other.parquet", "one-0.parquet", "--figure", "a.png", "--metrics", "microAP", "OF1"],
+            "--figure: --metrics microAP OF1 has no metric of single labels to draw",
+        ),
         (["other.parquet", "one-0.parquet", "--threshold", "half"], "threshold is 'half', expected a number in [0, 1]"),
         (["other.parquet", "one-0.parquet", "--threshold", "own"], "other.parquet is no run with metrics"),
         (["other.parquet", "one-0.parquet", "--level", "1"], "level"),

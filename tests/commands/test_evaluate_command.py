@@ -302,7 +302,7 @@ def test_pruning_keeps_the_better_expert_and_its_thresholds(models, capsys):
             "short.csv lacks 1 images that are to be predicted, such as ['23",
         ),
         (["--run", "one", "--split", "val", "--against", "short.csv"], "short.csv has 7 images that are not to be"),
-        (["--run", "one", "--against", "renamed.csv"], "renamed.csv: other labels than expected: the data lacks"),
+        (["--run", "one", "--against", "renamed.csv"], "renamed.csv: other labels than expected: lacks"),
         (
             ["--run", "one", "--merge_views", "true", "--view_weights", "{frontal: 0, lateral: 1, unknown: 0}"],
             "no image of study",

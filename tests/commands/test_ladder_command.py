@@ -103,7 +103,10 @@ def test_a_finished_ladder_trains_and_measures_nothing_and_gives_the_same_table(
         (["seo2023/full", "--run.dir", "elsewhere"], "the section run is the ladder's own"),
         (["seo2023/full", "--seeds", "0"], "argument --seeds: expected a whole number of at least 1, got '0'"),
         (["seo2023/full", "--training.epoch", "3"], "did you mean '--training.epochs'"),
-        ([*COMMAND[1:], "--optimizer.lr", "0.5"], "the run began with other settings (optimizer.lr: 0.0001 -> 0.5)"),
+        (
+            [*COMMAND[1:], "--optimizer.lr", "0.5"],
+            " began with other settings (optimizer.lr: 0.0001 -> 0.5); start a new ladder in another --out",
+        ),
         ([*COMMAND[1:], "--budget", "gone.yaml"], "there is no file gone.yaml"),
         (["seo2023/full", "lai2023/bce"], "lai2023/bce and seo2023/full differ in data.source"),
     ],

@@ -247,7 +247,7 @@ def test_with_several_images_a_patient_only_resampled_patients_cover():
         ({"clusters": ["a", None, "b"]}, "clusters, row 1: None, expected a value that is not empty"),
         ({"clusters": ["a", "b", ""]}, "clusters, row 2: ''"),
         ({"clusters": [1.0, np.nan, 2.0]}, "clusters, row 1: nan"),
-        ({"clusters": ["a", "a", "a"]}, "1 images or clusters to draw from, expected at least 2"),
+        ({"clusters": ["a", "a", "a"]}, "1 clusters, such as patients, to draw resamples from, expected at least 2"),
         ({"scores": np.zeros((3, 1)) + 2, "metric": "mBrier"}, "is 2.0, expected a probability"),
         ({"scores": np.zeros(3)}, r"scores have shape \(3,\)"),
         ({"scores": np.zeros((0, 3, 1))}, r"scores have shape \(0, 3, 1\)"),

@@ -1,10 +1,12 @@
 import json
 import re
+from itertools import combinations
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import Rectangle
 
 from mlgcn.metrics import multilabel_report
@@ -153,6 +155,16 @@ def test_the_similarity_tells_its_correlation_and_names_pairs_by_their_labels(di
         ends = [content["names"].index(label) for label in name.split(" – ")]
         i, j = (similarity["labels"].index(place) for place in ends)
         assert note.xy == (similarity["lift"][i][j], similarity["cosine"][i][j])
+
+
+def test_names_of_similar_pairs_do_not_lie_on_each_other(diagnostics):
+    content = diagnostics()
+    cosine = np.array(content["similarity"]["cosine"])
+    content["similarity"]["cosine"] = (0.8 + 0.2 * cosine).tolist()  # in a part of a figure that shows 0 too
+    figure = classifier_similarity_figure(content)
+    FigureCanvasAgg(figure).draw()
+    boxes = [note.get_window_extent() for note in figure.axes[0].texts]
+    assert len(boxes) > 1 and not any(one.overlaps(other) for one, other in combinations(boxes, 2))
 
 
 def test_the_edges_that_change_their_target_most_are_rows_of_their_changes(diagnostics):

@@ -78,6 +78,10 @@ def test_few_and_many_labels_are_drawn_into_a_file_of_each_kind(labels, tmp_path
 def test_a_comparison_without_metrics_of_single_labels_is_refused():
     with pytest.raises(ValueError, match="no metric of single labels to draw"):
         increments_figure(comparison(metrics=()))
+    overall = comparison()
+    del overall["per_label"]
+    with pytest.raises(ValueError, match="no metric of single labels to draw"):
+        increments_figure(overall)
 
 
 def test_groups_of_ones_own_are_drawn_alike_and_named_in_the_legend():
