@@ -275,6 +275,17 @@ def test_vectors_of_a_file_are_taken_by_name(tiny_config, train_table, tmp_path)
     np.testing.assert_array_equal(labels.vectors, [keyed[name] for name in NAMES])
 
 
+def test_a_vector_of_a_file_that_points_nowhere_makes_no_query(tiny_config, train_table, tmp_path):
+    keyed = build_label_knowledge(tiny_config(embeddings={"source": "random"}), train_table).keyed
+    keyed.vectors[keyed.key_to_index["Mass"]] = 0
+    path = str(tmp_path / "vectors.txt")
+    save_vectors(keyed, path)
+    settings = {"embeddings": {"source": path}, "model": {"head": "query"}}
+    with pytest.raises(ValueError, match=r"embeddings\.source .*vectors\.txt: the vectors of \['Mass'\] are 0"):
+        build_label_knowledge(tiny_config(**settings, query={"vectors": "embeddings"}), train_table)
+    build_label_knowledge(tiny_config(**settings, query={"vectors": "learned"}), train_table)
+
+
 def test_one_hot_vectors_tell_the_labels_apart_and_nothing_else(tiny_config, train_table):
     labels = build_label_knowledge(tiny_config(embeddings={"source": "one_hot"}), train_table)
     np.testing.assert_array_equal(labels.vectors, np.eye(len(NAMES)))
@@ -295,6 +306,9 @@ def test_text_vectors_need_a_model_and_descriptions_of_every_label(tiny_config, 
     (tmp_path / "texts.yaml").write_text("Mass: a lump\n")
     settings = {"source": "text", "model": str(tmp_path), "texts": str(tmp_path / "texts.yaml")}
     with pytest.raises(ValueError, match="no description of"):
+        build_label_knowledge(tiny_config(embeddings=settings), train_table)
+    (tmp_path / "texts.yaml").unlink()
+    with pytest.raises(FileNotFoundError, match=r"there is no file of descriptions .*texts\.yaml"):
         build_label_knowledge(tiny_config(embeddings=settings), train_table)
 
 

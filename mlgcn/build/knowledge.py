@@ -59,8 +59,15 @@ def build_label_knowledge(config: Config, train: LabelTable) -> LabelKnowledge:
     counted = cooccurrence(train.certain, train.names, where)
     graph = None if config.graph.variant == "none" else label_graph(counted, **asdict(config.graph))
     vectors = build_vectors(config.embeddings, train.certain, train.names, config.run.seed)
+    if config.model.head == "query" and config.query.vectors in ("embeddings", "tuned"):
+        _expect_directions(vectors, config.embeddings.source)
     encoder = _encoder(config.embeddings, train.names) if config.trains_encoder else None
     return LabelKnowledge(train.names, counted, vectors, graph, encoder)
+
+
+def _expect_directions(vectors: KeyedVectors, source: str) -> None:
+    if without := [name for name in vectors.index_to_key if not vectors[name].any()]:
+        raise ValueError(f"embeddings.source {source}: the vectors of {without} are 0, so that they make no query")
 
 
 def build_vectors(config: EmbeddingsConfig, values: np.ndarray, names: Sequence[str], seed: int = 0) -> KeyedVectors:

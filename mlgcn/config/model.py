@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from mlgcn.config.checks import all_at_least_1, part_of_1
+
 
 @dataclass
 class ModelConfig:
@@ -38,6 +40,12 @@ class ModelConfig:
     dropout: float = 0.0
     """Dropout of that layer."""
 
+    def __post_init__(self) -> None:
+        all_at_least_1("model", self, "experts", "branch_width", "hidden", "heads")
+        part_of_1("model.dropout", self.dropout)
+        if self.sharpness <= 0:
+            raise ValueError(f"model.sharpness must be > 0, got {self.sharpness}")
+
 
 @dataclass
 class QueryConfig:
@@ -61,6 +69,12 @@ class QueryConfig:
     """So many queries answer for all labels, for thousands of them; by default each label has its own."""
 
     def __post_init__(self) -> None:
+        all_at_least_1("query", self, "width", "layers", "heads")
+        part_of_1("query.dropout", self.dropout)
+        if self.width % 4 or self.width % self.heads:
+            raise ValueError(
+                f"query.width is {self.width}, expected a multiple of 4 and of the {self.heads} heads (query.heads)"
+            )
         if self.groups is not None and self.vectors != "learned":
             raise ValueError(
                 f"query.groups is for learned queries; those of query.vectors {self.vectors} belong to labels"
@@ -92,3 +106,5 @@ class FusionConfig:
     def __post_init__(self) -> None:
         if self.views is not None and self.views < 1:
             raise ValueError(f"fusion.views must be >= 1, got {self.views}")
+        all_at_least_1("fusion", self, "layers", "heads", "stride")
+        part_of_1("fusion.dropout", self.dropout)

@@ -1,6 +1,7 @@
 """What a network costs: its parameters and the floating point operations of an image, part by part."""
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -127,11 +128,23 @@ def _counting(model: ExpertNetwork) -> Iterator[ExpertNetwork]:
 
 def _measure(run: Callable[..., Tensor], inputs: Sequence[Tensor], training: bool) -> tuple[Tensor, int]:
     """What comes out, cut off from what went in, and the FLOPs; of the gradients too, of all that asks for one."""
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.convolution_backward: _backward}) as counter:
         outputs = run(*inputs)
         if training and outputs.requires_grad:
             outputs.backward(torch.ones_like(outputs))
     return outputs.detach().requires_grad_(outputs.requires_grad), counter.get_total_flops()
+
+
+def _backward(
+    gradient: Sequence[int], inputs: Sequence[int], weight: Sequence[int], bias: Any, stride: Any, padding: Any,
+    dilation: Any, transposed: bool, output_padding: Any, groups: int, wanted: Sequence[bool], **_: Any,
+) -> int:  # fmt: skip
+    """FLOPs of a convolution's gradients, given shapes: those of the images and of the weights each take its own again.
+
+    torch's count multiplies those of grouped convolutions by the groups: 64 times too many of a depthwise one of 64.
+    """
+    places = inputs if transposed else gradient
+    return 2 * math.prod(places) * math.prod(weight[1:]) * sum(wanted[:2])
 
 
 def _fuse(encoder: nn.Module, maps: Tensor, training: bool) -> tuple[Tensor, int]:

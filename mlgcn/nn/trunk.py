@@ -14,6 +14,8 @@ from mlgcn.nn.weights import load_weights
 from mlgcn.suggestions import unknown_name
 
 TIMM = "timm/"
+# Modules of timm whose vision transformers take images of any size, on request.
+VISION_TRANSFORMERS = ("vision_transformer", "deit", "vision_transformer_hybrid", "vitamin")
 Statistics = tuple[float, ...]
 
 
@@ -78,7 +80,7 @@ def _timm_network(name: str, pretrained: bool) -> tuple[nn.Module, str, Statisti
         raise ValueError(f"timm has no pretrained weights for {name!r}; give a file or none as weights")
     # Position embeddings are then interpolated to whatever size the images have.
     family = timm.model_entrypoint(model).__module__.rpartition(".")[2]
-    sized: dict[str, Any] = {"dynamic_img_size": True} if family in ("vision_transformer", "deit") else {}
+    sized: dict[str, Any] = {"dynamic_img_size": True} if family in VISION_TRANSFORMERS else {}
     if pretrained:
         cut(timm.create_model(model, pretrained=False, **sized), name)  # before anything is downloaded
     with _downloading(name):

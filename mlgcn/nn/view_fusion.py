@@ -37,7 +37,7 @@ class ViewFusion(nn.Module):
         if views < 1 or layers < 1 or stride < 1:
             raise ValueError(f"views is {views}, layers {layers} and stride {stride}, expected at least 1")
         if heads < 1 or features % heads or features % 4:
-            raise ValueError(f"features is {features}, expected a multiple of 4 and of the {heads} heads")
+            raise ValueError(f"fusion of {features} features, expected a multiple of 4 and of the {heads} heads")
         self.views, self.stride = views, stride
         self.reduce = nn.Identity() if stride == 1 else nn.Conv2d(features, features, stride, stride)
         self.segments = nn.Parameter(torch.randn(views, features) * 0.02)

@@ -119,6 +119,8 @@ def read_texts(path: Path) -> dict[str, str | None]:
 
     Raises: FileNotFoundError; ValueError that names the line on another form, or a name that stands twice.
     """
+    if not path.is_file():
+        raise FileNotFoundError(f"--labels: there is no file {path}")
     try:
         # Composed, not constructed: YAML's loader would make False of the name "No" and drop the first of two equals.
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)

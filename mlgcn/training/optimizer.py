@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import torch
 from torch.nn import Parameter
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
@@ -20,9 +21,20 @@ def make_optimizer(
     if slow:
         groups.append({"params": slow, "lr": config.lr * config.encoder_share})
     if config.name == "sgd":
-        return SGD(groups, config.lr, momentum=config.momentum, weight_decay=config.weight_decay, fused=config.fused)
+        return _sgd(groups, config)
     kind = {"adam": Adam, "adamw": AdamW}[config.name]
     return kind(groups, config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=config.fused)
+
+
+def _sgd(groups: list[dict[str, Any]], config: OptimizerConfig) -> SGD:
+    optimizer = SGD(groups, config.lr, momentum=config.momentum, weight_decay=config.weight_decay, fused=config.fused)
+    if config.momentum:
+        # A module of one view has no gradients in a batch without that view. Buffers that would then be missing beside
+        # others stop the fused step; zeros are what a first step makes its own of.
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
 
 
 def make_schedule(optimizer: Optimizer, config: OptimizerConfig, steps: int) -> LRScheduler:

@@ -191,7 +191,7 @@ def test_the_size_of_what_a_language_model_says_is_told_to_be_a_guess(capsys):
         (["--labels", "0"], "--labels must be a whole number of at least 1, got '0'"),
         (["--labels", "many"], "--labels must be a whole number of at least 1, got 'many'"),
         (["--labels"], "argument --labels: expected one argument"),
-        (["--model.experts", "0"], "experts must be >= 1, got 0"),
+        (["--model.experts", "0"], "model.experts must be >= 1, got 0"),
         (["--model.expert", "2"], "unknown option '--model.expert'; did you mean '--model.experts'?"),
         (["--model.trunk", "resnet19"], "unknown trunk 'resnet19'; did you mean 'resnet1"),
         (["--data.source", "nhi"], "unknown data source 'nhi'; did you mean 'nih'?"),

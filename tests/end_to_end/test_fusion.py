@@ -76,7 +76,7 @@ def test_stage_1_of_another_trunk_is_refused(folder, capsys):
         (["--fusion.views", "2", "--evaluation.merge_views", "true"], "evaluation.merge_views merges scores of images"),
         (["--fusion.views", "0"], "fusion.views must be >= 1, got 0"),
         (["--query.groups", "4", "--query.classifier", "shared"], "query.groups needs query.classifier separate"),
-        (["--query.heads", "5"], "width is 32, expected a multiple of 4 and of the 5 heads"),
+        (["--query.heads", "5"], "query.width is 32, expected a multiple of 4 and of the 5 heads"),
         (["--model.init", "nowhere"], "there is no checkpoint nowhere"),
     ],
 )

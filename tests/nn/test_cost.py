@@ -150,6 +150,17 @@ def test_flops_of_convolutions_and_products_equal_the_formulas():
     assert found.label_flops == E * 2 * (products + messages)
 
 
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("convolution", [nn.Conv2d, nn.ConvTranspose2d])
+def test_the_gradients_of_a_convolution_cost_twice_what_it_costs_in_groups_too(convolution, groups):
+    parts = nn.Sequential(nn.Conv2d(3, 4, 1), convolution(4, 4, 3, groups=groups, padding=1))
+    first, second = 2 * SIZE**2 * 4 * 3, 2 * SIZE**2 * 4 * (4 // groups) * 3**2
+    model = MultiExpertGCN(parts, branches(), [gcn() for _ in range(E)], lse_pool)
+    assert cost(model, SIZE).parts["trunk"].flops == first + second
+    # Of the images no gradient is asked for.
+    assert cost(model, SIZE, training=True).parts["trunk"].flops == 2 * first + 3 * second
+
+
 def layer_flops(tokens):
     """A transformer layer whose inner size is D: four projections, two products with all tokens, two linear layers."""
     return 2 * (4 * tokens * D**2 + 2 * tokens**2 * D + 2 * tokens * D**2)

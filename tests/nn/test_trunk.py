@@ -22,7 +22,12 @@ SMALL = [
     ("timm/tf_efficientnetv2_b0", 64, 112, 1280, 16, 32),
     ("timm/test_maxvit", 160, 96, 128, 16, 32),
 ]
-VITS = [("timm/test_vit", 160, 64, 16), ("timm/vit_small_patch14_reg4_dinov2", 42, 384, 14)]
+VITS = [
+    ("timm/test_vit", 160, 64, 16),
+    ("timm/vit_small_patch14_reg4_dinov2", 42, 384, 14),
+    ("timm/vit_tiny_r_s16_p8_224", 64, 192, 32),
+    ("timm/vitamin_small_224", 32, 384, 16),
+]
 
 
 def original(name, path, **options):
@@ -130,7 +135,8 @@ def test_trunk_and_stage_of_a_vision_transformer_give_its_patch_tokens_as_a_map(
     images = torch.randn(2, 3, height, width)
     with torch.no_grad():
         parts, found = composed(name, tmp_path / "weights.pt", images)
-        tokens = network.forward_features(images)[:, network.num_prefix_tokens :]
+        # Some have a last normalisation behind the pooling, which here stands before it.
+        tokens = network.fc_norm(network.forward_features(images)[:, network.num_prefix_tokens :])
     assert found.shape == (2, features, height // patch, width // patch)
     for row in range(height // patch):
         for column in range(width // patch):

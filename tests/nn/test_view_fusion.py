@@ -243,9 +243,9 @@ def test_a_batch_without_images_is_refused(slots):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"features": 8, "heads": 3}, "features is 8, expected a multiple of 4 and of the 3 heads"),
-        ({"features": 8, "heads": 0}, "features is 8, expected a multiple of 4 and of the 0 heads"),
-        ({"features": 6, "heads": 2}, "features is 6, expected a multiple of 4 and of the 2 heads"),
+        ({"features": 8, "heads": 3}, "fusion of 8 features, expected a multiple of 4 and of the 3 heads"),
+        ({"features": 8, "heads": 0}, "fusion of 8 features, expected a multiple of 4 and of the 0 heads"),
+        ({"features": 6, "heads": 2}, "fusion of 6 features, expected a multiple of 4 and of the 2 heads"),
         ({"features": 8, "views": 0}, "views is 0, layers 2 and stride 1, expected at least 1"),
         ({"features": 8, "layers": 0}, "views is 4, layers 0 and stride 1, expected at least 1"),
     ],

@@ -32,6 +32,18 @@ def test_the_other_optimisers_take_their_settings(name, kind):
     assert optimizer.defaults.get("momentum", 0.8) == 0.8 and optimizer.defaults.get("betas", (0.5, 0.6)) == (0.5, 0.6)
 
 
+@pytest.mark.parametrize("fused", [True, False])
+def test_momentum_begins_for_each_parameter_with_its_first_gradient(fused):
+    first, later = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
+    config = OptimizerConfig(name="sgd", lr=0.1, momentum=0.8, weight_decay=0.0, fused=fused)
+    optimizer = make_optimizer([first, later], config)
+    for used in ([first], [first, later], [later]):
+        optimizer.zero_grad()
+        sum(parameter.sum() for parameter in used).backward()
+        optimizer.step()
+    torch.testing.assert_close(torch.stack([first, later]), torch.full((2, 2), 1 - 0.1 * (1 + 1.8)))
+
+
 def test_a_constant_schedule_never_changes():
     assert rates(OptimizerConfig(lr=0.1), 20) == [0.1] * 20
 
