@@ -68,10 +68,17 @@ def _check(dataset: FileDataset) -> None:
 def _windowed(stored: np.ndarray, dataset: FileDataset) -> np.ndarray:
     """Values behind modality and VOI transformation: float64 [H, W]."""
     rescaled = apply_modality_lut(stored, dataset)
-    if dataset.get("VOILUTSequence") and rescaled.dtype.kind == "f":
-        # A table is looked up by whole numbers, but a rescale leaves floats.
-        rescaled = np.rint(rescaled).astype(np.int64)
-    return np.asarray(apply_voi_lut(rescaled, dataset), dtype=np.float64)
+    if not dataset.get("VOILUTSequence"):
+        return np.asarray(apply_voi_lut(rescaled, dataset), dtype=np.float64)
+    # A table is looked up by whole numbers, but a rescale leaves floats.
+    values = np.rint(rescaled).astype(np.int64)
+    # pydicom counts a table's places in the type of its entries: with 8 bits place 256 would be place 0.
+    table = dataset.VOILUTSequence[0]
+    count, first, bits = table.LUTDescriptor
+    table.LUTDescriptor = [count, first, 16 if bits == 8 else bits]
+    shown = apply_voi_lut(values, dataset)
+    table.LUTDescriptor = [count, first, bits]
+    return np.asarray(shown, dtype=np.float64)
 
 
 def _range(shown: np.ndarray, dataset: FileDataset) -> tuple[float, float]:

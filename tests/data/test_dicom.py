@@ -144,6 +144,16 @@ def test_a_table_of_values_is_looked_up(tmp_path, rescale):
     np.testing.assert_array_equal(decode_grey(written(tmp_path, dataset)), scaled(table[values], 0, 1023))
 
 
+@pytest.mark.parametrize("first", [0, 1000])
+def test_a_table_of_8_bits_has_more_places_than_those(tmp_path, first):
+    values = stored_values(12)
+    table = np.arange(4096 - first) * 256 // (4096 - first)
+    item = Dataset()
+    item.LUTDescriptor, item.LUTData = [len(table), first, 8], table.astype("<u2").tobytes()
+    shown = table[np.clip(values - first, 0, len(table) - 1)]
+    np.testing.assert_array_equal(decode_grey(written(tmp_path, dicom(values, VOILUTSequence=[item]))), shown)
+
+
 def test_padding_is_black_and_does_not_count_for_the_range(tmp_path):
     values = 1000 + stored_values(10)
     values[:5] = 4095

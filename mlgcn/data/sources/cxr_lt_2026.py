@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -71,10 +71,13 @@ def read_cxr_lt_2026(
     tables = {file: _table(file, split, extra, ignore) for file, split in splits.items()}
     if absent := [name for name in (*extra, *ignore) if not any(name in rows for rows in tables.values())]:
         raise ValueError(f"{root}: no table has the columns {absent}, which the options extra and ignore name")
+    tables = _completed(tables)
     patients = _patients([rows["PatientID"] for rows in tables.values()])
     parts = []
     for file, rows in tables.items():
         classes = [str(column) for column in rows if column not in (*ID_COLUMNS, *ignore)]
+        if splits[file] == "train" and (lone := rows["PatientID"] == "").any():
+            logger.warning("%s: %d images have no PatientID, and become patients of their own", file, lone.sum())
         table = _images(rows, folder, patients).assign(split=splits[file])
         parts.append(part_of(file, rows, table, classes, uncertain=uncertain, blank=blank))
     merged = merge(parts, _classes(parts, extra))
@@ -110,16 +113,31 @@ def _table(file: Path, split: str, extra: Sequence[str], ignore: Sequence[str]) 
     if (blank := rows["ImageID"] == "").any():
         raise ValueError(f"{file}: column 'ImageID' is blank in line {int(blank.to_numpy().argmax()) + 2}")
     rows = rows.assign(**{name: _whole(file, rows[name]) if name in rows else "" for name in ID_COLUMNS[1:]})
-    if split == "train" and (blank := rows["PatientID"] == "").any():
-        logger.warning("%s: %d images have no PatientID, and become patients of their own", file, blank.sum())
     return rows
+
+
+def _completed(tables: Mapping[Path, pd.DataFrame]) -> dict[Path, pd.DataFrame]:
+    """The tables, each with what the first of the others tells of its images' patient and date where it does not."""
+    told = {}
+    for column in ID_COLUMNS[1:]:
+        cells = pd.concat([rows.set_index("ImageID")[column] for rows in tables.values()]).loc[lambda cell: cell != ""]
+        told[column] = cells[~cells.index.duplicated()]
+    completed = {}
+    for file, rows in tables.items():
+        completed[file] = rows.assign(
+            **{
+                column: rows[column].where(rows[column] != "", rows["ImageID"].map(cells).fillna(""))
+                for column, cells in told.items()
+            }
+        )
+    return completed
 
 
 def _whole(file: Path, column: pd.Series) -> pd.Series:
     """12345 for 12345.0 and 1.2345e+04; text that is no number and numbers that lost digits stay as they are."""
     whole = {}
     for text in column.unique():
-        whole[text] = text.strip()
+        whole[text] = "" if text.strip().lower() == "nan" else text.strip()
         if whole[text].isdigit() or not NUMBER.fullmatch(whole[text]):
             continue
         number = Decimal(whole[text])

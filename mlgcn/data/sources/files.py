@@ -25,7 +25,7 @@ def read_table(path: Path, columns: Sequence[str] = (), *, may_be_empty: bool = 
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:
-        rows = _parquet(path) if path.suffix == ".parquet" else read_csv(path)
+        rows = _parquet(path) if path.suffix in (".parquet", ".pq") else read_csv(path)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     expect_columns(path, rows, columns)
@@ -39,6 +39,9 @@ def _parquet(path: Path) -> pd.DataFrame:
         rows = pd.read_parquet(path)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"not readable as Parquet: {str(error).strip()}") from error
+    # What pandas wrote as an index is a column of the file; one without a name only counts rows.
+    if named := [name for name in rows.index.names if name is not None and name not in rows]:
+        rows = rows.reset_index(level=named)
     rows = rows.reset_index(drop=True).rename(columns=str)
     return rows.astype(object).where(rows.notna(), "").map(_text)
 

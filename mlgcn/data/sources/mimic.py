@@ -1,6 +1,7 @@
 """What the data sets on the images of MIMIC-CXR share: their identifiers, views and the tree of the images."""
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -46,8 +47,9 @@ def mimic_images(file: Path, rows: pd.DataFrame, images: Path, path_column: str 
 
 
 def bare(identifiers: Iterable[str], letter: str) -> list[str]:
-    """50414267 for s50414267; what is no number behind the letter stays as it is."""
-    return [text[1:] if text.startswith(letter) and text[1:].isdigit() else text for text in identifiers]
+    """50414267 for s50414267 and for 50414267.0, as pandas writes whole numbers beside blanks; other text stays."""
+    whole = re.compile(rf"{letter}?(\d+)(\.0*)?")
+    return [found[1] if (found := whole.fullmatch(text)) else text for text in identifiers]
 
 
 def _tree(images: Path) -> str:

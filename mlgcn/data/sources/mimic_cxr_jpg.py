@@ -79,8 +79,10 @@ def read_mimic_cxr_jpg(
     studies = _index(source, bare(rows["study_id"], "s"), "study_id")
     place = studies.get_indexer(pd.Index(table["study_id"]))
     _expect_studies(source, studies, table["study_id"], place < 0)
+    if "subject_id" in rows:
+        _expect_subjects(source, rows["subject_id"], table, place)
     values = np.where(place[:, None] >= 0, values[place], np.float32(np.nan))
-    split = _splits(root, table["image_id"])
+    split = _splits(root, table)
     try:
         columns = {str(name): table[name] for name in table}
         return LabelTable(values, names, **columns, split=split, soft=soft)
@@ -139,13 +141,26 @@ def _expect_studies(file: Path, labelled: pd.Index, studies: pd.Series, lacking:
         logger.warning("%s: lacks %d of %d studies, whose labels are unknown", file, count, studies.nunique())
 
 
-def _splits(root: Path, names: pd.Series) -> list[str]:
+def _expect_subjects(file: Path, subjects: pd.Series, table: pd.DataFrame, place: np.ndarray) -> None:
+    """Raises ValueError where a file has an image or its study, in the row at its place, of another subject."""
+    given = np.array(bare(subjects, "p"), dtype=object)[place]
+    if (differs := (place >= 0) & (given != table["patient_id"].to_numpy())).any():
+        image = table.iloc[int(differs.argmax())]
+        raise ValueError(
+            f"{file}: subject_id of study {image['study_id']!r} (image {image['image_id']!r}) is "
+            f"{given[differs][0]!r}, but {image['patient_id']!r} in the metadata"
+        )
+
+
+def _splits(root: Path, table: pd.DataFrame) -> list[str]:
+    names = table["image_id"]
     file, rows = _table(root, "split", [*ID_COLUMNS, "split"])
     if unexpected := sorted(set(rows["split"]) - set(SPLIT_OF)):
         raise ValueError(f"{file}: column 'split' holds {unexpected}, expected {list(SPLIT_OF)}")
     place = _index(file, rows["dicom_id"], "dicom_id").get_indexer(pd.Index(names))
     if missing := names[place < 0].tolist():
         raise ValueError(f"{file}: lacks {len(missing)} images of the metadata, the first {missing[:3]}")
+    _expect_subjects(file, rows["subject_id"], table, place)
     return rows["split"].iloc[place].map(SPLIT_OF).tolist()
 
 

@@ -12,6 +12,7 @@ from mlgcn.data.sources.values import label_values, meaning
 from mlgcn.data.views import VIEW_OF, views
 from mlgcn.labels import IMAGE_COLUMNS, SPLITS, VIEWS, LabelTable
 
+IDENTIFIERS = ("image_id", "patient_id", "study_id")
 # What others call the splits, in lower case: told in an error, never guessed.
 SPLIT_NAMES = {
     "training": "train", "valid": "val", "validate": "val", "validation": "val", "dev": "val", "development": "val",
@@ -33,7 +34,8 @@ def read_label_csv(
     """Any CSV or Parquet file with a column of image paths and one column a label: 1, 0, -1 (uncertain) or blank.
 
     Columns named image_id, patient_id, study_id, view and split are used where they are there. Without image_id the
-    path is the identifier. A view is frontal, lateral, unknown, blank, or a code such as PA.
+    path is the identifier. Spaces around identifiers do not count. A view is frontal, lateral, unknown, blank, or a
+    code such as PA.
 
     Args:
         root: the file, or the folder that holds it.
@@ -50,6 +52,7 @@ def read_label_csv(
     meaning("uncertain", uncertain), meaning("blank", blank)  # so that the hint below follows labels alone
     file = table_file(root, csv)
     rows = read_table(file, columns=[path_column, *(labels or [])])
+    rows = rows.assign(**{name: rows[name].str.strip() for name in IDENTIFIERS if name in rows})
     folder = file.parent if images is None else Path(images)
     others = [*IMAGE_COLUMNS, path_column]
     chosen = list(labels) if labels else [str(column) for column in rows if column not in others]
@@ -58,8 +61,13 @@ def read_label_csv(
     try:
         values, soft = label_values(file, rows, chosen, uncertain=uncertain, blank=blank, soft=soft)
     except ValueError as error:
-        hint = "; where other columns than labels are in the file, name the labels (--data.options.labels)"
-        raise ValueError(f"{error}{'' if labels else hint}") from error
+        hint = (
+            ""
+            if labels
+            else "; where other columns than labels are in the file, name the labels (--data.options.labels)"
+        )
+        hint += "" if soft else "; where labels are soft, from 0 to 1, --data.options.soft true"
+        raise ValueError(f"{error}{hint}") from error
     name_column = "image_id" if "image_id" in rows else path_column
     _check_images(file, rows, path_column, name_column)
     columns: dict[str, Sequence[str]] = {
@@ -88,7 +96,7 @@ def table_file(root: Path, csv: str) -> Path:
 
 def _check_images(file: Path, rows: pd.DataFrame, path_column: str, name_column: str) -> None:
     """Raises ValueError that names file, line and column of what cannot describe an image."""
-    for column in (path_column, "image_id", "patient_id", "study_id"):
+    for column in (path_column, *IDENTIFIERS):
         if column in rows and (blank := (rows[column].str.strip() == "").to_numpy()).any():
             raise ValueError(f"{file}: column {column!r} is blank in line {int(blank.argmax()) + 2}")
     names = rows[name_column]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mlgcn.data.datamodule import check_present
 from mlgcn.data.sources import read_source
 from mlgcn.data.sources.cxr_lt_2023 import LABELS, read_cxr_lt_2023
+from mlgcn.data.splits import complete_split
 
 HEADER = (
     "dicom_id,subject_id,study_id,ViewPosition,ViewCodeSequence_CodeMeaning,path,Atelectasis,"
@@ -125,6 +126,14 @@ def test_a_study_is_its_digits_with_or_without_the_letter(tmp_path):
     images = read_cxr_lt_2023(write(tmp_path, "train.csv", rows)).images
     assert images.study_id.tolist() == ["50414267"] * 2 and images.patient_id.tolist() == ["10000032"] * 2
     assert images.path[0] == str(tmp_path / "files/p10/p10000032/s50414267" / f"{FIRST}.jpg")
+
+
+def test_numbers_that_were_saved_as_floats_are_the_same_patient_and_study(tmp_path):
+    write(tmp_path, "train.csv", [image()])
+    write(tmp_path, "development.csv", [image(SECOND, subject="10000032.0", study="s50414267.0")])
+    with pytest.raises(ValueError, match="1 patients are in more than one split"):
+        complete_split(read_cxr_lt_2023(tmp_path))
+    assert read_cxr_lt_2023(tmp_path).images.study_id.tolist() == ["50414267"] * 2
 
 
 # Where the images are

@@ -206,6 +206,23 @@ def test_a_number_that_is_not_whole_is_named_with_file_line_and_column(tmp_path,
         read_cxr_lt_2026(tmp_path)
 
 
+@pytest.mark.parametrize("columns", [["ImageID"], ["ImageID", "PatientID"], ["ImageID", "StudyDate_DICOM"]])
+@pytest.mark.parametrize("first", [True, False])
+def test_what_one_file_does_not_tell_of_an_image_another_does(tmp_path, columns, first):
+    write(tmp_path, "train.csv", [image("a")])
+    files = ("dev_1.csv", "dev_2.csv") if first else ("dev_2.csv", "dev_1.csv")
+    write(tmp_path, files[0], [image("b", patient="7.0")], [*IDS, "Mass"])
+    write(tmp_path, files[1], [image("b", patient="7", goiter=1)], [*columns, "goiter"])
+    images = read_cxr_lt_2026(tmp_path).images
+    assert images.patient_id.tolist() == ["13", "7"] and images.study_id.tolist() == ["13-20140915", "7-20140915"]
+
+
+def test_nan_is_no_patient(tmp_path, caplog):
+    write(tmp_path, "train.csv", [image("a", patient="nan"), image("b", patient="NaN"), image("c")])
+    assert read_cxr_lt_2026(tmp_path).images.patient_id.tolist() == ["a", "b", "13"]
+    assert "2 images have no PatientID" in caplog.text
+
+
 # Bad input
 
 

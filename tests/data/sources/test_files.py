@@ -86,6 +86,18 @@ def test_a_header_alone_is_refused_unless_it_may_be(tmp_path):
     assert len(rows) == 0 and list(rows) == ["a", "b"]
 
 
+@pytest.mark.parametrize("name", ["t.parquet", "t.pq"])
+def test_what_pandas_wrote_as_an_index_is_a_column(tmp_path, name):
+    rows = pd.DataFrame({"patient": ["1", "1", "2"], "study": ["a", "b", "c"], "Mass": ["1", "0", ""]})
+    for index in (["patient"], ["patient", "study"]):
+        rows.set_index(index).to_parquet(tmp_path / name)
+        assert read_table(tmp_path / name)[list(rows)].to_dict() == rows.to_dict()
+    rows.set_index("patient", drop=False).to_parquet(tmp_path / name)
+    assert read_table(tmp_path / name).to_dict() == rows.to_dict()
+    rows[rows.Mass != "0"].to_parquet(tmp_path / name)
+    assert list(read_table(tmp_path / name)) == list(rows)
+
+
 def test_booleans_of_parquet_are_1_and_0(tmp_path):
     written = pd.DataFrame({"a": [True, False, True], "b": [True, None, False], "c": ["True", "x", "y"]})
     written.to_parquet(tmp_path / "t.parquet")

@@ -248,6 +248,14 @@ def changed(kind, row, **cells):
         ),
         (changed("split", 0, dicom_id="a"), r"split\.csv: column 'dicom_id' repeats \['a'\]"),
         (changed("split", 0, dicom_id="z"), r"split\.csv: lacks 1 images of the metadata, the first \['d'\]"),
+        (
+            changed("split", 1, subject_id="10000032"),
+            r"split\.csv: subject_id of study '57375967' \(image 'c'\) is '10000032', but '10000764' in the metadata",
+        ),
+        (
+            changed("chexpert", 1, subject_id="p10000032"),
+            r"chexpert\.csv: subject_id of study '57375967' \(image 'c'\) is '10000032', but '10000764' in",
+        ),
         (changed("metadata", 1, dicom_id="a"), r"metadata\.csv: image ids repeat: \['a'\]"),
         (changed("metadata", 2, subject_id=""), r"metadata\.csv: column 'subject_id' is blank in line 4"),
     ],

@@ -163,6 +163,18 @@ def test_booleans_of_parquet_are_labels(tmp_path):
     assert read_label_csv(tmp_path / "labels.parquet").values[:, 0].tolist() == [1, 0]
 
 
+def test_spaces_around_identifiers_do_not_count(tmp_path):
+    images = read_label_csv(written(tmp_path, "path,patient_id,study_id,Mass\na,1 ,s,1\nb, 1, s,0\n")).images
+    assert images.patient_id.tolist() == ["1", "1"] and images.study_id.tolist() == ["s", "s"]
+
+
+def test_soft_labels_are_advised_where_they_may_be_meant(tmp_path):
+    folder = written(tmp_path, "path,Mass\na,0.5\n")
+    with pytest.raises(ValueError, match=r"holds '0\.5' in line 2.*--data\.options\.soft true$"):
+        read_label_csv(folder)
+    assert read_label_csv(folder, soft=True).values.tolist() == [[0.5]]
+
+
 def test_to_name_the_labels_is_advised_where_a_value_is_no_label_and_only_there(tmp_path):
     folder = written(tmp_path, "path,Age,Mass\na,57,1\n")
     with pytest.raises(
