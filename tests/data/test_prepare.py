@@ -361,6 +361,18 @@ def test_the_command_writes_nowhere_below_the_folder_that_the_images_are_said_to
     assert contents(tmp_path) == before
 
 
+def test_the_command_knows_a_folder_of_images_whose_name_is_a_number(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "2024").mkdir()
+    (tmp_path / "labels.csv").write_text("path,Mass\nphantom:0:1,1\n")
+    arguments = ["prepare", "table", "--root", "labels.csv", "--options.images", "2024", "--workers", "0", "--out"]
+    with pytest.raises(SystemExit):
+        cli.main([*arguments, "2024/small"])
+    assert "must stand apart from the originals in 2024" in capsys.readouterr().err
+    cli.main([*arguments, "small"])
+    assert "images" not in json.loads((tmp_path / "small" / "prepare.json").read_text())["options"]
+
+
 def test_the_command_records_the_policy_and_writes_labels_as_it_read_them(tmp_path, capsys):
     (tmp_path / "in.csv").write_text("path,Mass,Edema\nphantom:0:1,1,-1\nphantom:0:2,,0\n")
 
