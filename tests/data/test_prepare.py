@@ -288,6 +288,21 @@ def test_a_file_that_reads_back_as_another_image_stops_the_run(tmp_path, table, 
 
 
 @pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{", "Expecting"),
+        ("[1]", "holds list, expected a mapping"),
+        ('{"size": 32}', r"lacks \['labels_sha256'\]"),
+    ],
+)
+def test_a_folder_whose_record_is_damaged_is_refused(tmp_path, table, content, told):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "prepare.json").write_text(content)
+    with pytest.raises(ValueError, match=rf"prepare\.json: not as mlgcn prepare writes it: {told}"):
+        prepare(table, tmp_path / "out", SMALL)
+
+
+@pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"size": 16}, r"size must be in 32\.\.4096, got 16"),
