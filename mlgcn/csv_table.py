@@ -3,6 +3,8 @@
 import csv
 import gzip
 import zlib
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
@@ -29,6 +31,8 @@ def read_csv(path: Path) -> pd.DataFrame:
         EOFError,
         zlib.error,
     ) as error:
+        if "Expected" in str(error):  # pandas counts no lines within cells
+            _expect_no_longer_rows(path)
         raise ValueError(f"not readable as CSV: {str(error).strip()}") from error
     names = rows.iloc[0]
     if repeated := names[names.duplicated() & (names != "")].tolist():
@@ -40,15 +44,38 @@ def read_csv(path: Path) -> pd.DataFrame:
     return cells
 
 
+def line_of(path: Path, row: int) -> int:
+    """The line of the file at which a row begins that read_csv counts from 0."""
+    return next(islice(_records(path), row + 1, None))[0]
+
+
 def _expect_whole_rows(path: Path, cells: int) -> None:
     """Raises ValueError that names the first line with fewer cells than these."""
+    for line, row in _records(path):
+        if len(row) < cells:
+            raise ValueError(f"line {line} has {len(row)} of {cells} cells")
+
+
+def _expect_no_longer_rows(path: Path) -> None:
+    """Raises ValueError that names the first line with more cells than the header."""
+    records = _records(path)
+    _, header = next(records)
+    for line, row in records:
+        if len(row) > len(header):
+            raise ValueError(f"line {line} has {len(row)} cells, but the header {len(header)}")
+
+
+def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The cells of the header and of each row, with the line at which they begin: a cell may hold line breaks."""
     opened = gzip.open if path.suffix == ".gz" else open
     with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file)
+        begin = 1
         try:
-            for row in lines:
-                # A blank line is no row to pandas either.
-                if len(row) < cells and (len(row) > 1 or "".join(row).strip()):
-                    raise ValueError(f"line {lines.line_num} has {len(row)} of {cells} cells")
+            for cells in lines:
+                # A blank line is no row to pandas either, but a quoted blank is one.
+                if len(cells) > 1 or cells == [""] or "".join(cells).strip():
+                    yield begin, cells
+                begin = lines.line_num + 1
         except csv.Error as error:
             raise ValueError(f"not readable as CSV in line {lines.line_num}: {error}") from error

@@ -159,7 +159,7 @@ def test_the_record_holds_the_policy_that_was_applied_when_the_images_were_prepa
         assert built.sources["table"]["prepared"] == {"source": "chexpert", "options": {"uncertain": "positive"}}
 
 
-@pytest.mark.parametrize("content", ["", "5"])
+@pytest.mark.parametrize("content", ["", "5", "[]"])
 def test_a_record_of_preparing_that_is_damaged_is_refused(tiny_config, hospital, tmp_path, content):
     settings = hospital()
     (tmp_path / "hospital" / "prepare.json").write_text(content)

@@ -42,7 +42,8 @@ def main(arguments: Sequence[str]) -> None:
             _look(table, options)
             return
         folder = Path(options.out)
-        originals = [Path(place) for place in (options.root, given.get("images")) if isinstance(place, str)]
+        places = (options.root, reader_options(options.source, given)["images"])
+        originals = [Path(place) for place in places if isinstance(place, str)]
         origin = {"source": options.source, "options": _recorded(options.source, given)}
         with _shown() as progress:
             report = prepare(

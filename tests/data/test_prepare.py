@@ -288,6 +288,21 @@ def test_a_file_that_reads_back_as_another_image_stops_the_run(tmp_path, table, 
 
 
 @pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{", "Expecting"),
+        ("[1]", "holds list, expected a mapping"),
+        ('{"size": 32}', r"lacks \['labels_sha256'\]"),
+    ],
+)
+def test_a_folder_whose_record_is_damaged_is_refused(tmp_path, table, content, told):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "prepare.json").write_text(content)
+    with pytest.raises(ValueError, match=rf"prepare\.json: not as mlgcn prepare writes it: {told}"):
+        prepare(table, tmp_path / "out", SMALL)
+
+
+@pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"size": 16}, r"size must be in 32\.\.4096, got 16"),
@@ -359,6 +374,18 @@ def test_the_command_writes_nowhere_below_the_folder_that_the_images_are_said_to
                   str(tmp_path / "images"), "--out", str(tmp_path / "images" / "small"), "--workers", "0"])  # fmt: skip
     assert f"must stand apart from the originals in {tmp_path / 'images'}" in capsys.readouterr().err
     assert contents(tmp_path) == before
+
+
+def test_the_command_knows_a_folder_of_images_whose_name_is_a_number(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "2024").mkdir()
+    (tmp_path / "labels.csv").write_text("path,Mass\nphantom:0:1,1\n")
+    arguments = ["prepare", "table", "--root", "labels.csv", "--options.images", "2024", "--workers", "0", "--out"]
+    with pytest.raises(SystemExit):
+        cli.main([*arguments, "2024/small"])
+    assert "must stand apart from the originals in 2024" in capsys.readouterr().err
+    cli.main([*arguments, "small"])
+    assert "images" not in json.loads((tmp_path / "small" / "prepare.json").read_text())["options"]
 
 
 def test_the_command_records_the_policy_and_writes_labels_as_it_read_them(tmp_path, capsys):

@@ -22,7 +22,7 @@ import torch
 from mlgcn.data.images import PHANTOM
 from mlgcn.data.prepare.manifest import Entry, PartFiles, Unreadable, read_entries, write_rows, write_whole
 from mlgcn.data.prepare.one_image import Outcome, Settings, Task, new_path, prepare_image
-from mlgcn.data.sources.prepared import PREPARED
+from mlgcn.data.sources.prepared import PREPARED, preparing_record
 from mlgcn.labels import IMAGE_COLUMNS, LabelTable
 
 LABELS_FILE = "labels.csv"
@@ -111,7 +111,10 @@ def _check_apart(table: LabelTable, folder: Path, originals: Iterable[Path]) -> 
 
 
 def _claim(folder: Path, what: Mapping[str, Any]) -> None:
-    """Makes the folder, or makes sure that it is one of the same settings, origin and labels."""
+    """Makes the folder, or makes sure that it is one of the same settings, origin and labels.
+
+    Raises: ValueError where it is not, or where its record is damaged; FileExistsError where it has none.
+    """
     file = folder / PREPARED
     # As JSON gives it back: a tuple as a list.
     expected = json.loads(json.dumps(what, default=str))
@@ -123,7 +126,7 @@ def _claim(folder: Path, what: Mapping[str, Any]) -> None:
         half = folder / f".{PREPARED}.{os.getpid()}"
         half.write_text(json.dumps(expected, indent=1) + "\n")
         half.replace(file)
-    found = json.loads(file.read_text())
+    found = preparing_record(folder, needed=["labels_sha256"])
     if differ := [key for key in {**found, **expected} if found.get(key) != expected.get(key)]:
         then, now = ({key: one.get(key) for key in differ} for one in (found, expected))
         raise ValueError(f"{folder}: was prepared with {then}, not {now}; choose another folder")

@@ -12,6 +12,7 @@ from mlgcn.data.sources.cxr_lt_2026 import read_cxr_lt_2026
 from mlgcn.data.sources.ltml_mimic_cxr import read_ltml_mimic_cxr
 from mlgcn.data.sources.mimic_cxr_jpg import read_mimic_cxr_jpg
 from mlgcn.data.sources.nih import read_nih
+from mlgcn.data.sources.options import taken_options
 from mlgcn.data.sources.padchest import read_padchest
 from mlgcn.data.sources.phantom import read_phantom
 from mlgcn.data.sources.table import read_label_csv
@@ -46,10 +47,11 @@ def read_source(name: str, root: str | Path | None = None, **options: Any) -> La
         name: one of SOURCES.
         root: the folder with the data set's tables; phantoms need none.
         options: of the reader, by keyword.
-    Raises: ValueError on an unknown name or option, naming the nearest known one, or where root is missing;
+    Raises: ValueError on an unknown name or option, naming the nearest known one, on an option whose value the reader
+        does not take, or where root is missing;
         FileNotFoundError if root does not exist; as the reader does.
     """
-    _check(name, options)
+    options = _taken(name, options)
     reader = SOURCES[name]
     if name == "phantom":
         return reader(root, **options)
@@ -61,20 +63,21 @@ def read_source(name: str, root: str | Path | None = None, **options: Any) -> La
 
 
 def reader_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Every option of a reader: those given, and the defaults of the others; the label policy is among them.
+    """Every option of a reader: those given, as it takes them, and the defaults of the others, policy included.
 
     Raises: ValueError as read_source does.
     """
-    _check(name, options)
+    options = _taken(name, options)
     parameters = inspect.signature(SOURCES[name]).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY} | dict(options)
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY} | options
 
 
-def _check(name: str, options: Mapping[str, Any]) -> None:
+def _taken(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     if name not in SOURCES:
         raise ValueError(unknown_name("data source", name, SOURCES))
     if name != "torchxrayvision":  # takes the arguments of any of its classes, and checks them itself
         check_options(SOURCES[name], options, f"option of the data source {name!r}:")
+    return taken_options(SOURCES[name], options, name)
 
 
 __all__ = ["OPTIONAL_LABELS", "SOURCES", "read_source", "reader_options"]

@@ -10,6 +10,7 @@ import pandas as pd
 
 from mlgcn.data.sources.columns import check_columns
 from mlgcn.data.sources.files import csv_names, expect_columns, optional_file, read_table
+from mlgcn.data.sources.row_place import row_place
 from mlgcn.data.sources.values import label_values
 from mlgcn.labels import LabelTable
 
@@ -112,8 +113,8 @@ def _read_images(file: Path, policy: Policy) -> Part:
         if wrong.any():
             row = int(wrong.argmax())
             raise ValueError(
-                f"{file}: column 'Frontal/Lateral' holds {rows['Frontal/Lateral'].iloc[row]!r} in line {row + 2}, "
-                f"expected {told['view'].iloc[row].title()!r} as the path says"
+                f"{file}: column 'Frontal/Lateral' holds {rows['Frontal/Lateral'].iloc[row]!r} in "
+                f"{row_place(file, row)}, expected {told['view'].iloc[row].title()!r} as the path says"
             )
     if blinded:
         return Part(told, np.full((len(rows), len(LABELS)), np.nan, dtype=np.float32), False)
@@ -169,7 +170,8 @@ def _parsed(file: Path, paths: pd.Series, pattern: str, expected: str) -> pd.Dat
     if (wrong := parsed.study.isna().to_numpy()).any():
         row = int(wrong.argmax())
         raise ValueError(
-            f"{file}: column {paths.name!r} holds {paths.iloc[row]!r} in line {row + 2}, expected a path {expected}"
+            f"{file}: column {paths.name!r} holds {paths.iloc[row]!r} in {row_place(file, row)}, "
+            f"expected a path {expected}"
         )
     return parsed.fillna("")
 

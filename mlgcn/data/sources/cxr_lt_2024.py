@@ -10,6 +10,7 @@ from mlgcn.data.sources.cxr_lt_2023 import LABELS as LABELS_2023
 from mlgcn.data.sources.files import csv_names, optional_file, read_table
 from mlgcn.data.sources.merge import Part, merge, part_of
 from mlgcn.data.sources.mimic import ID_COLUMNS, VIEW_COLUMNS, mimic_images
+from mlgcn.data.sources.row_place import row_place
 from mlgcn.labels import LabelTable
 
 ADDED = (
@@ -93,7 +94,7 @@ def _splits(file: Path, rows: pd.DataFrame) -> list[str]:
     if unknown.any():
         row = int(unknown.to_numpy().argmax())
         raise ValueError(
-            f"{file}: column 'split' holds {rows['split'].iloc[row]!r} in line {row + 2}, "
+            f"{file}: column 'split' holds {rows['split'].iloc[row]!r} in {row_place(file, row)}, "
             f"expected one of {list(SPLIT_OF)}"
         )
     return rows["split"].map(SPLIT_OF).tolist()

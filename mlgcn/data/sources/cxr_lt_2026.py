@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from mlgcn.data.sources.columns import check_columns
+from mlgcn.data.sources.columns import check_columns, check_filled
 from mlgcn.data.sources.files import csv_names, optional_file, read_table
 from mlgcn.data.sources.image_paths import image_paths
 from mlgcn.data.sources.merge import Part, merge, part_of
+from mlgcn.data.sources.row_place import row_place
 from mlgcn.labels import LabelTable
 
 logger = logging.getLogger(__name__)
@@ -110,8 +111,7 @@ def _table(file: Path, split: str, extra: Sequence[str], ignore: Sequence[str]) 
     rows = read_table(file, columns=[*ID_COLUMNS, *SEEN] if split == "train" else ID_COLUMNS[:1])
     hint = "; of others name those that are classes as option extra, and those that are none as option ignore"
     check_columns(file, rows, [*ID_COLUMNS, *SEEN, *UNSEEN, *extra, *ignore], hint)
-    if (blank := rows["ImageID"] == "").any():
-        raise ValueError(f"{file}: column 'ImageID' is blank in line {int(blank.to_numpy().argmax()) + 2}")
+    check_filled(file, rows, ID_COLUMNS[:1])
     rows = rows.assign(**{name: _whole(file, rows[name]) if name in rows else "" for name in ID_COLUMNS[1:]})
     return rows
 
@@ -142,8 +142,8 @@ def _whole(file: Path, column: pd.Series) -> pd.Series:
             continue
         number = Decimal(whole[text])
         if number != number.to_integral_value():
-            line = int((column == text).to_numpy().argmax()) + 2
-            raise ValueError(f"{file}: column {column.name!r} holds {text!r} in line {line}, expected a whole number")
+            where = row_place(file, (column == text).to_numpy().argmax())
+            raise ValueError(f"{file}: column {column.name!r} holds {text!r} in {where}, expected a whole number")
         if int(number.as_tuple().exponent) <= 0:
             whole[text] = str(int(number))
     return column.map(whole)

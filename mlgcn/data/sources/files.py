@@ -11,6 +11,9 @@ import pyarrow as pa
 from mlgcn.csv_table import read_csv
 
 
+PARQUET = (".parquet", ".pq")
+
+
 def read_table(path: Path, columns: Sequence[str] = (), *, may_be_empty: bool = False) -> pd.DataFrame:
     """A CSV file, plain or gz, or a Parquet file, with every value as text and blanks as "".
 
@@ -25,7 +28,7 @@ def read_table(path: Path, columns: Sequence[str] = (), *, may_be_empty: bool = 
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:
-        rows = _parquet(path) if path.suffix in (".parquet", ".pq") else read_csv(path)
+        rows = _parquet(path) if path.suffix in PARQUET else read_csv(path)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     expect_columns(path, rows, columns)

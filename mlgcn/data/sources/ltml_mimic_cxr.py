@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from mlgcn.data.sources.columns import check_columns
+from mlgcn.data.sources.columns import check_columns, check_filled
 from mlgcn.data.sources.files import csv_names, optional_file, read_table
 from mlgcn.data.sources.mimic import ID_COLUMNS, VIEW_COLUMNS, mimic_images
+from mlgcn.data.sources.row_place import row_place
 from mlgcn.data.sources.values import label_values
 from mlgcn.labels import LabelTable, check_same_labels
 from mlgcn.restricted_pickle import load_pickle
@@ -85,9 +86,9 @@ def read_ltml_mimic_cxr(
             [0, 1]. To the authors both are negative.
         believe: "csv" or "pickle", where the two do not agree on which labels are positive.
     Raises: FileNotFoundError without val.txt, test.txt, or any labels; ValueError on missing columns, on columns of 0
-        and 1 that are no label, on other label values (line and column named), on images that repeat, that are in two
-        lists or in none, on pickles that do not fit their list, on other names or groups than the published, or if
-        table and pickles do not agree.
+        and 1 that are no label, on blank identifiers or other label values (line and column named), on images that
+        repeat, that are in two lists or in none, on pickles that do not fit their list, on other names or groups than
+        the published, or if table and pickles do not agree.
     """
     if believe not in (None, *BELIEVED):
         raise ValueError(unknown_name("option believe:", str(believe), BELIEVED))
@@ -211,6 +212,7 @@ def _read_table(file: Path, uncertain: str | float, blank: str | float) -> Table
     check_columns(file, rows[filled], ["location", "study", "No Finding", *LABELS])
     values, soft = label_values(file, rows, LABELS, uncertain=uncertain, blank=blank)
     ids = rows["location"].str.rsplit("/", n=1).str[-1].str.removesuffix(".jpg")
+    check_filled(file, ids.to_frame(), ["location"])
     if (again := ids.duplicated()).any():
         raise ValueError(f"{file}: image ids repeat: {ids[again].unique()[:5].tolist()}")
     positive = rows[list(LABELS)].apply(lambda column: column.str.strip()).isin(["1", "1.0"]).to_numpy()
@@ -226,8 +228,8 @@ def _settled(file: Path, table: Table, pickled: pd.DataFrame, believe: str | Non
         says = ["not positive", "positive"]
         raise ValueError(
             f"{file}: label {LABELS[column]!r} of image {table.location.index[row]!r} is "
-            f"{says[int(table.positive[row, column])]} in line {row + 2}, but {given[row, column]:g} in val.pkl or "
-            f"test.pkl; {int(differs.any(axis=1).sum())} images differ: say which to believe, csv or pickle"
+            f"{says[int(table.positive[row, column])]} in {row_place(file, row)}, but {given[row, column]:g} in "
+            f"val.pkl or test.pkl; {int(differs.any(axis=1).sum())} images differ: say which to believe, csv or pickle"
         )
     take = np.isnan(table.values) | (differs if believe == "pickle" else False)
     return np.where(take, given, table.values).astype(np.float32)
@@ -247,7 +249,9 @@ def _images(root: Path, images: Path, location: pd.Series) -> pd.DataFrame:
     own = pd.Series(location.index, dtype=object)
     rows = pd.DataFrame({"dicom_id": own, "location": location.where(location.str.contains("/"), "").to_numpy()})
     if file := optional_file(root, *csv_names(METADATA)):
-        known = read_table(file, columns=[*ID_COLUMNS, *VIEW_COLUMNS]).drop_duplicates("dicom_id").set_index("dicom_id")
+        known = read_table(file, columns=[*ID_COLUMNS, *VIEW_COLUMNS])
+        check_filled(file, known, ID_COLUMNS)
+        known = known.drop_duplicates("dicom_id").set_index("dicom_id")
         if missing := [image for image in own if image not in known.index]:
             raise ValueError(f"{file}: lacks {len(missing)} images, the first {missing[:3]}")
         rows = rows.join(known[[subject, study, *VIEW_COLUMNS]], on="dicom_id")

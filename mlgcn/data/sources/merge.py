@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mlgcn.data.sources.row_place import row_place
 from mlgcn.data.sources.values import label_values
 from mlgcn.labels import LabelTable
 
@@ -84,7 +85,8 @@ def _expect_unique(part: Part) -> None:
         again = int(repeated.argmax())
         first = int((names == names.iloc[again]).to_numpy().argmax())
         raise ValueError(
-            f"{part.file}: image ids repeat: {names.iloc[again]!r} stands in lines {first + 2} and {again + 2}"
+            f"{part.file}: image ids repeat: {names.iloc[again]!r} stands in "
+            f"{row_place(part.file, first)} and {row_place(part.file, again)}"
         )
 
 
@@ -111,9 +113,9 @@ def _clash(earlier: Sequence[Part], part: Part, clashes: np.ndarray, values: np.
         label, name = part.labels[column], part.images["image_id"].iloc[row]
         other = next(before.file for before in earlier if _gives(before, name, label))
         raise ValueError(
-            f"{part.file}: label {label!r} of image {name!r} is {part.values[row, column]:g} in line {row + 2}, "
-            f"but {values[row, column]:g} in {other}; {clashes.sum()} labels of {clashes.any(axis=1).sum()} images "
-            "differ"
+            f"{part.file}: label {label!r} of image {name!r} is {part.values[row, column]:g} in "
+            f"{row_place(part.file, row)}, but {values[row, column]:g} in {other}; {clashes.sum()} labels of "
+            f"{clashes.any(axis=1).sum()} images differ"
         )
     fate = "replaced" if part.clash == "replace" else "kept"
     counts = int(clashes.sum()), int(clashes.any(axis=1).sum())

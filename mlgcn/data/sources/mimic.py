@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from mlgcn.data.sources.columns import check_filled
 from mlgcn.data.views import views
 
 ID_COLUMNS = ("dicom_id", "subject_id", "study_id")
@@ -26,9 +27,7 @@ def mimic_images(file: Path, rows: pd.DataFrame, images: Path, path_column: str 
         path_column: the column with the paths.
     Raises: ValueError that names file, line and column of a blank identifier.
     """
-    for column in ID_COLUMNS:
-        if (blank := rows[column] == "").any():
-            raise ValueError(f"{file}: column {column!r} is blank in line {int(blank.to_numpy().argmax()) + 2}")
+    check_filled(file, rows, ID_COLUMNS)
     subjects, studies = bare(rows["subject_id"], "p"), bare(rows["study_id"], "s")
     branches = [
         f"p{subject[:2]}/p{subject}/s{study}/{image}.jpg"

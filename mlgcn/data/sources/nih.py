@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from mlgcn.data.sources.columns import check_columns
+from mlgcn.data.sources.columns import check_columns, check_filled
 from mlgcn.data.sources.files import csv_names, find_file, read_table
 from mlgcn.data.sources.image_paths import image_paths
+from mlgcn.data.sources.row_place import row_place
 from mlgcn.data.views import views
 from mlgcn.labels import LabelTable
 
@@ -34,34 +35,31 @@ def read_nih(root: Path, *, no_finding: bool = False, images: str | None = None)
     Args:
         no_finding: make "No Finding" a label of its own, the 15th.
         images: the folder that holds images/ or images_001/ and so on, or the images themselves; by default the root.
-    Raises: FileNotFoundError without the table; ValueError on missing or other columns, on unexpected findings or
-        views, on a finding beside "No Finding", on one list without the other, on an image in both, or on lists that do
-        not cover the table.
+    Raises: FileNotFoundError without the table; ValueError on missing or other columns, on blank identifiers or
+        findings, on unexpected findings or views, on a finding beside "No Finding", on one list without the other, on
+        an image in both, or on lists that do not cover the table.
     """
     csv = find_file(root, *csv_names("Data_Entry_2017*"))
     rows = read_table(csv, columns=COLUMNS)
     check_columns(csv, rows, [*COLUMNS, *DETAILS])
+    check_filled(csv, rows, ["Image Index", "Finding Labels", "Patient ID", "Follow-up #"])
     names = rows["Image Index"]
-    if (blank := rows["Finding Labels"].str.strip() == "").any():
-        raise ValueError(f"{csv}: column 'Finding Labels' is blank for {names[blank].iloc[0]}, expected findings")
     codes, texts = pd.factorize(rows["Finding Labels"])  # few texts, many rows
     found = pd.Series(texts).str.get_dummies("|")
     if unexpected := sorted(set(map(str, found)) - {*FINDINGS, NO_FINDING}):
-        line = int(found[unexpected].any(axis=1).to_numpy()[codes].argmax()) + 2
+        where = row_place(csv, found[unexpected].any(axis=1).to_numpy()[codes].argmax())
         raise ValueError(
-            f"{csv}: column 'Finding Labels' holds {unexpected}, expected {[*FINDINGS, NO_FINDING]}; see line {line}"
+            f"{csv}: column 'Finding Labels' holds {unexpected}, expected {[*FINDINGS, NO_FINDING]}; see {where}"
         )
     if NO_FINDING in found and (both := (found[NO_FINDING] == 1) & (found.sum(axis=1) > 1)).any():
         row = int(both.to_numpy()[codes].argmax())
         raise ValueError(
-            f"{csv}: column 'Finding Labels' holds {rows['Finding Labels'].iloc[row]!r} in line {row + 2}, expected "
-            f"findings or {NO_FINDING!r} alone"
+            f"{csv}: column 'Finding Labels' holds {rows['Finding Labels'].iloc[row]!r} in {row_place(csv, row)}, "
+            f"expected findings or {NO_FINDING!r} alone"
         )
     if unexpected := sorted(set(rows["View Position"]) - set(VIEW_CODES)):
-        line = int(rows["View Position"].isin(unexpected).to_numpy().argmax()) + 2
-        raise ValueError(
-            f"{csv}: column 'View Position' holds {unexpected}, expected {list(VIEW_CODES)}; see line {line}"
-        )
+        where = row_place(csv, rows["View Position"].isin(unexpected).to_numpy().argmax())
+        raise ValueError(f"{csv}: column 'View Position' holds {unexpected}, expected {list(VIEW_CODES)}; see {where}")
     labels = [*FINDINGS, NO_FINDING] if no_finding else list(FINDINGS)
     split = _official_split(root, names)
     try:

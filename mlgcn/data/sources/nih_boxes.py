@@ -8,6 +8,7 @@ import pandas as pd
 from mlgcn.data.sources.columns import check_columns
 from mlgcn.data.sources.files import find_file, read_table
 from mlgcn.data.sources.nih import FINDINGS
+from mlgcn.data.sources.row_place import row_place
 
 # The header writes a box as one name with commas in it: Bbox [x,y,w,h],,,
 SIDES = {"Bbox [x": "x", "y": "y", "w": "width", "h]": "height"}
@@ -37,7 +38,7 @@ def read_boxes(root: Path) -> pd.DataFrame:
         inside = (boxes[side] > 0) & (boxes[corner] + boxes[side] <= SIZE)
         _check(file, rows[column], inside, f"a box inside the image of {SIZE} pixels, from {corner} on")
     if (repeated := boxes.duplicated()).any():
-        raise ValueError(f"{file}: the box in line {int(repeated.to_numpy().argmax()) + 2} repeats an earlier one")
+        raise ValueError(f"{file}: the box in {row_place(file, repeated.to_numpy().argmax())} repeats an earlier one")
     return boxes
 
 
@@ -45,5 +46,5 @@ def _check(file: Path, column: pd.Series, right: pd.Series, expected: str) -> No
     if not right.all():
         row = int((~right).to_numpy().argmax())
         raise ValueError(
-            f"{file}: column {column.name!r} holds {column.iloc[row]!r} in line {row + 2}, expected {expected}"
+            f"{file}: column {column.name!r} holds {column.iloc[row]!r} in {row_place(file, row)}, expected {expected}"
         )

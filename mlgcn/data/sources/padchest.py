@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mlgcn.data.sources.columns import check_columns
+from mlgcn.data.sources.columns import check_columns, check_filled
 from mlgcn.data.sources.files import csv_names, find_file, read_table
+from mlgcn.data.sources.row_place import row_place
 from mlgcn.data.views import views
 from mlgcn.labels import LabelTable
 from mlgcn.suggestions import unknown_name
@@ -75,12 +76,13 @@ def read_padchest(
         least: found labels with fewer positive images are left out.
         leave_out: images with one of these labels are left out, such as "exclude".
         include_corrupt: keep the 21 images of CORRUPT, whose files are known to be missing or damaged.
-    Raises: FileNotFoundError without the table; ValueError on missing or other columns, on a cell that holds no list
-        (line and column named), on images that repeat, or if a given label is not found.
+    Raises: FileNotFoundError without the table; ValueError on missing or other columns, on a blank identifier or a cell
+        that holds no list (line and column named), on images that repeat, or if a given label is not found.
     """
     file = find_file(root, *csv_names("PADCHEST_chest_x_ray_images_labels*"))
     rows = read_table(file, columns=["ImageID", "ImageDir", "StudyID", "PatientID", "Projection", "Labels"])
     check_columns(file, rows, COLUMNS)
+    check_filled(file, rows, ["ImageID", "StudyID", "PatientID"])
     # Each text is looked at once, however often it stands there.
     codes, texts = pd.factorize(rows["Labels"])
     lists = [_parsed(file, text, codes, place) for place, text in enumerate(texts)]
@@ -115,8 +117,8 @@ def _parsed(file: Path, text: str, codes: np.ndarray, place: int) -> list[str]:
     if text.strip() in UNLABELLED:
         return []
     if not LIST.fullmatch(text.strip()):
-        line = int((codes == place).argmax()) + 2
-        raise ValueError(f"{file}: column 'Labels' holds {text!r} in line {line}, expected a list such as ['normal']")
+        where = row_place(file, (codes == place).argmax())
+        raise ValueError(f"{file}: column 'Labels' holds {text!r} in {where}, expected a list such as ['normal']")
     labels = (item[1:-1].strip() for item in re.findall(ITEM, text))
     return list(dict.fromkeys(label for label in labels if label))
 

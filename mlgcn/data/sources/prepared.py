@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,29 @@ def prepared_from(folder: Path) -> dict[str, Any] | None:
 
     Raises: ValueError where the record cannot be read.
     """
-    file = folder / PREPARED
-    if not file.is_file():
+    if not (folder / PREPARED).is_file():
         return None
-    try:
-        record = dict(json.loads(file.read_text()))
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{file}: not as mlgcn prepare writes it: {error}") from error
+    record = preparing_record(folder)
     return {key: record[key] for key in ("source", "options") if key in record}
+
+
+def preparing_record(folder: Path, needed: Iterable[str] = ()) -> dict[str, Any]:
+    """All that `mlgcn prepare` recorded of what it prepared.
+
+    Args:
+        needed: what must be in it.
+    Raises: ValueError that names the file where it cannot be read, is no mapping or lacks one of these.
+    """
+    file = folder / PREPARED
+    try:
+        record = json.loads(file.read_text())
+        if not isinstance(record, dict):
+            raise ValueError(f"holds {type(record).__name__}, expected a mapping")
+        if lacking := [key for key in needed if key not in record]:
+            raise ValueError(f"lacks {lacking}")
+    except ValueError as error:
+        raise ValueError(f"{file}: not as mlgcn prepare writes it: {error}") from error
+    return record
 
 
 def original_reader(reader: str, root: str | None) -> str:

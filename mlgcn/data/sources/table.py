@@ -6,8 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from mlgcn.data.images import PHANTOM
+from mlgcn.data.sources.columns import check_filled
 from mlgcn.data.sources.files import read_table
 from mlgcn.data.sources.prepared import without_unreadable
+from mlgcn.data.sources.row_place import row_place
 from mlgcn.data.sources.values import label_values, meaning
 from mlgcn.data.views import VIEW_OF, views
 from mlgcn.labels import IMAGE_COLUMNS, SPLITS, VIEWS, LabelTable
@@ -96,17 +98,18 @@ def table_file(root: Path, csv: str) -> Path:
 
 def _check_images(file: Path, rows: pd.DataFrame, path_column: str, name_column: str) -> None:
     """Raises ValueError that names file, line and column of what cannot describe an image."""
-    for column in (path_column, *IDENTIFIERS):
-        if column in rows and (blank := (rows[column].str.strip() == "").to_numpy()).any():
-            raise ValueError(f"{file}: column {column!r} is blank in line {int(blank.argmax()) + 2}")
+    check_filled(file, rows, [path_column, *IDENTIFIERS])
     names = rows[name_column]
     if (repeated := names.duplicated().to_numpy()).any():
         again = int(repeated.argmax())
         first = int((names == names.iloc[again]).to_numpy().argmax())
-        raise ValueError(f"{file}: image ids repeat: {names.iloc[again]!r} stands in lines {first + 2} and {again + 2}")
+        raise ValueError(
+            f"{file}: image ids repeat: {names.iloc[again]!r} stands in {row_place(file, first)} and "
+            f"{row_place(file, again)}"
+        )
     if "view" in rows and (wrong := ~rows["view"].str.strip().str.lower().isin(list(VIEW_OF)).to_numpy()).any():
         raise ValueError(
-            f"{file}: column 'view' holds {rows['view'][wrong].iloc[0]!r} in line {int(wrong.argmax()) + 2}, "
+            f"{file}: column 'view' holds {rows['view'][wrong].iloc[0]!r} in {row_place(file, wrong.argmax())}, "
             f"expected one of {list(VIEWS)}, blank or a view code such as PA, AP or LL"
         )
     if "split" in rows and (wrong := ~rows["split"].isin(["", *SPLITS]).to_numpy()).any():
@@ -114,8 +117,8 @@ def _check_images(file: Path, rows: pd.DataFrame, path_column: str, name_column:
         name = split.strip().lower()
         meant = name if name in SPLITS else SPLIT_NAMES.get(name)
         raise ValueError(
-            f"{file}: column 'split' holds {split!r} in line {int(wrong.argmax()) + 2}, expected one of "
-            f"{list(SPLITS)} or blank{f'; did you mean {meant!r}?' if meant else ''}"
+            f"{file}: column 'split' holds {split!r} in {row_place(file, wrong.argmax())}, "
+            f"expected one of {list(SPLITS)} or blank{f'; did you mean {meant!r}?' if meant else ''}"
         )
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mlgcn.data.sources.row_place import row_place
+
 MEANINGS = {"positive": 1.0, "negative": 0.0, "unknown": np.nan}
 CERTAIN = {"0": 0.0, "0.0": 0.0, "1": 1.0, "1.0": 1.0}
 
@@ -63,9 +65,9 @@ def _column(file: Path, column: pd.Series, known: dict[str, float], soft: bool) 
         if value is None and soft:
             value = _fraction(text)
         if value is None:
-            line = int((codes == place).argmax()) + 2
+            where = row_place(file, (codes == place).argmax())
             expected = "a number from 0 to 1, -1 or blank" if soft else "0, 1, -1 or blank"
-            raise ValueError(f"{file}: column {column.name!r} holds {text!r} in line {line}, expected {expected}")
+            raise ValueError(f"{file}: column {column.name!r} holds {text!r} in {where}, expected {expected}")
         values[place] = value
     return values[codes]
 

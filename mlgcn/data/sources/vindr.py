@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mlgcn.data.sources.columns import check_columns
+from mlgcn.data.sources.columns import check_columns, check_filled
 from mlgcn.data.sources.files import csv_names, expect_columns, optional_file, read_table
+from mlgcn.data.sources.row_place import row_place
 from mlgcn.data.sources.values import label_values
 from mlgcn.labels import LabelTable
 from mlgcn.suggestions import unknown_name
@@ -54,9 +55,9 @@ def read_vindr(
         readers: when a label is positive: for "majority" if more than half of the readers gave it, for "any" if one
             did. Then "No finding" is positive if more than half, or if all of them found nothing.
         blank: what a blank cell means: "positive", "negative" or "unknown", which leaves that reader out.
-    Raises: FileNotFoundError without a table; ValueError on missing or other columns, on other values or classes (line
-        and column named), on a reader who reads an image twice or both finds something and finds nothing, on images
-        in both tables, on an unknown release or rule.
+    Raises: FileNotFoundError without a table; ValueError on missing or other columns, on a blank identifier, other
+        values or classes (line and column named), on a reader who reads an image twice or both finds something and
+        finds nothing, on images in both tables, on an unknown release or rule.
     """
     if readers not in RULES:
         raise ValueError(unknown_name("rule for readers:", readers, RULES))
@@ -102,10 +103,11 @@ def _read_labels(file: Path, readers: str, blank: str) -> tuple[list[str], np.nd
     rows = rows.rename(columns={other: label for other, label in SPELLING.items() if label not in rows})
     expect_columns(file, rows, VINDR_LABELS)
     check_columns(file, rows, ["image_id", "rad_id", *VINDR_LABELS])
+    check_filled(file, rows, ["image_id", "rad_id"])
     for label in VINDR_LABELS:
         if (doubt := rows[label].str.strip().isin(["-1", "-1.0"]).to_numpy()).any():
-            line = int(doubt.argmax()) + 2
-            raise ValueError(f"{file}: column {label!r} holds '-1' in line {line}, expected 0, 1 or blank")
+            where = row_place(file, doubt.argmax())
+            raise ValueError(f"{file}: column {label!r} holds '-1' in {where}, expected 0, 1 or blank")
     votes, soft = label_values(file, rows, VINDR_LABELS, blank=blank)
     if soft:
         raise ValueError(f"blank is {blank!r}, expected positive, negative or unknown: readers vote")
@@ -114,7 +116,7 @@ def _read_labels(file: Path, readers: str, blank: str) -> tuple[list[str], np.nd
         row = int(both.argmax())
         finding = VINDR_LABELS[int(told[row].argmax())]
         image = rows["image_id"].iloc[row]
-        raise ValueError(f"{file}: image {image!r} has both {NO_FINDING!r} and {finding!r} in line {row + 2}")
+        raise ValueError(f"{file}: image {image!r} has both {NO_FINDING!r} and {finding!r} in {row_place(file, row)}")
     if "rad_id" not in rows:  # the test set, on which the readers agreed
         return rows["image_id"].tolist(), votes
     if (twice := rows.duplicated(["image_id", "rad_id"])).any():
@@ -127,13 +129,14 @@ def _read_boxes(file: Path, readers: str) -> tuple[list[str], np.ndarray]:
     """Images of a table with a row a box, and their values [N, 15]."""
     rows = read_table(file, columns=BOXES)
     check_columns(file, rows, BOXES)
+    check_filled(file, rows, ["image_id", "rad_id"])
     number = {label: str(place) for place, label in enumerate(VINBIGDATA_LABELS)}
     expected = rows["class_name"].map(number)
     if (wrong := (rows["class_id"] != expected).to_numpy()).any():
         row = int(wrong.argmax())
         raise ValueError(
             f"{file}: columns 'class_name' and 'class_id' hold {rows['class_name'].iloc[row]!r} and "
-            f"{rows['class_id'].iloc[row]!r} in line {row + 2}, expected one of {number}"
+            f"{rows['class_id'].iloc[row]!r} in {row_place(file, row)}, expected one of {number}"
         )
     found = pd.get_dummies(rows["class_name"], dtype=np.float32).reindex(columns=VINBIGDATA_LABELS, fill_value=0)
     votes = found.groupby([rows["image_id"], rows["rad_id"]], sort=False).max()

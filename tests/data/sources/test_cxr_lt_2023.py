@@ -221,7 +221,7 @@ def test_a_blank_identifier_is_named_with_file_line_and_column(tmp_path, column)
 
 def test_an_image_that_stands_twice_in_a_file_is_named_with_both_lines(tmp_path):
     write(tmp_path, "train.csv", [image(SECOND), image(), image(SECOND)])
-    with pytest.raises(ValueError, match=rf"train\.csv: image ids repeat: '{SECOND}' stands in lines 2 and 4"):
+    with pytest.raises(ValueError, match=rf"train\.csv: image ids repeat: '{SECOND}' stands in line 2 and line 4"):
         read_cxr_lt_2023(tmp_path)
 
 

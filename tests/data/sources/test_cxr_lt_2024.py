@@ -42,8 +42,8 @@ def image(name, patient=1, study=None, split="", **values):
     return row | dict.fromkeys(ALL, "0") | {label.replace("_", " "): str(value) for label, value in values.items()}
 
 
-def write(folder, stem, rows, labels=None, extra=(), suffix=".csv"):
-    """A file of the release, with the columns that it has there."""
+def write(folder, stem, rows, labels=None, extra=(), suffix=".csv", blank=0):
+    """A file of the release, with the columns that it has there, and blank lines below its header."""
     if labels is None:
         labels = {"labels": ["split", *ALL], "train_labeled": TASK_1}.get(stem)
     if labels is None:
@@ -51,6 +51,7 @@ def write(folder, stem, rows, labels=None, extra=(), suffix=".csv"):
     with (gzip.open if suffix.endswith("gz") else open)(folder / f"{stem}{suffix}", "wt", newline="") as file:
         writer = csv.DictWriter(file, [*IDS, *labels, *extra], extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
+        file.write("\n" * blank)
         writer.writerows(rows)
     return folder
 
@@ -202,21 +203,21 @@ def test_another_task_is_refused(tmp_path, task):
 @pytest.mark.parametrize(
     ("stem", "row", "message"),
     [
-        ("train_labeled", image("a", Edema=0), r"label 'Edema' of image 'a' is 0 in line 2, but 1 in .*labels\.csv"),
+        ("train_labeled", image("a", Edema=0), r"label 'Edema' of image 'a' is 0 in line 3, but 1 in .*labels\.csv"),
         ("train_labeled", image("a", patient=8), r"patient_id of image 'a' is '10000008', but '10000001' in .*labels"),
         ("train_labeled", image("a", study=8, Edema=1), r"study_id of image 'a' is '50000008', but '50000001' in"),
         ("test_task1", image("a", Edema=1), r"split of image 'a' is 'test', but 'train' in .*labels\.csv"),
         (
             "development_labeled_task2",
             image("c", 3),
-            r"label 'Mass' of image 'c' is 0 in line 2, but 1 in .*_task1\.csv",
+            r"label 'Mass' of image 'c' is 0 in line 3, but 1 in .*_task1\.csv",
         ),
     ],
 )
 def test_files_that_disagree_are_named_with_image_and_label(tmp_path, stem, row, message):
     write(tmp_path, "labels", [image("a", split="train", Edema=1)])
     write(tmp_path, "development_labeled_task1", [image("b", 2), image("c", 3, Mass=1)])
-    write(tmp_path, stem, [row])
+    write(tmp_path, stem, [row], blank=1)
     with pytest.raises(ValueError, match=rf"{stem}\.csv: {message}"):
         read_cxr_lt_2024(tmp_path)
 
@@ -277,14 +278,16 @@ def test_another_label_value_or_split_is_named_with_file_line_and_column(tmp_pat
     write(tmp_path, "train_labeled", [image("a"), image("b", Kyphosis="maybe")])
     with pytest.raises(ValueError, match=r"train_labeled\.csv: column 'Kyphosis' holds 'maybe' in line 3, expected 0"):
         read_cxr_lt_2024(tmp_path)
-    write(tmp_path, "labels", [image("a", split="train"), image("b", split="dev")])
+    write(tmp_path, "labels", [image("a", split="train"), image("b", split="dev")], blank=1)
     with pytest.raises(
-        ValueError, match=r"labels\.csv: column 'split' holds 'dev' in line 3, expected one of \['train"
+        ValueError, match=r"labels\.csv: column 'split' holds 'dev' in line 4, expected one of \['train"
     ):
         read_cxr_lt_2024(tmp_path)
 
 
 def test_an_image_that_stands_twice_in_a_file_is_named_with_both_lines(tmp_path):
-    write(tmp_path, "labels", [image("a", split="train"), image("b", split="train"), image("a", split="train")])
-    with pytest.raises(ValueError, match=r"labels\.csv: image ids repeat: 'a' stands in lines 2 and 4"):
+    write(
+        tmp_path, "labels", [image("a", split="train"), image("b", split="train"), image("a", split="train")], blank=1
+    )
+    with pytest.raises(ValueError, match=r"labels\.csv: image ids repeat: 'a' stands in line 3 and line 5"):
         read_cxr_lt_2024(tmp_path)

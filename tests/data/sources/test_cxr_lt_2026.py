@@ -26,11 +26,12 @@ def image(name, date="20140915", patient="13", **values):
     return row | {label.replace("_", " "): str(value) for label, value in values.items()}
 
 
-def write(folder, name, rows, columns=(*IDS, *SEEN)):
-    """A CSV file, compressed where its name says so."""
+def write(folder, name, rows, columns=(*IDS, *SEEN), blank=0):
+    """A CSV file, compressed where its name says so, with so many blank lines below its header."""
     with (gzip.open if name.endswith(".gz") else open)(folder / name, "wt", newline="") as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
+        file.write("\n" * blank)
         writer.writerows(rows)
     return folder
 
@@ -200,8 +201,8 @@ def test_images_of_a_patient_on_a_day_are_a_study_and_without_either_are_their_o
 
 @pytest.mark.parametrize("column", ["PatientID", "StudyDate_DICOM"])
 def test_a_number_that_is_not_whole_is_named_with_file_line_and_column(tmp_path, column):
-    write(tmp_path, "train.csv", [image("a"), image("b") | {column: "12345.5"}])
-    named = rf"train\.csv: column '{column}' holds '12345\.5' in line 3, expected a whole number"
+    write(tmp_path, "train.csv", [image("a"), image("b") | {column: "12345.5"}], blank=1)
+    named = rf"train\.csv: column '{column}' holds '12345\.5' in line 4, expected a whole number"
     with pytest.raises(ValueError, match=named):
         read_cxr_lt_2026(tmp_path)
 
@@ -263,7 +264,7 @@ def test_a_column_that_holds_no_labels_is_named_with_file_line_and_value(tmp_pat
 
 def test_images_that_repeat_or_have_no_name_are_refused(tmp_path):
     write(tmp_path, "train.csv", [image("a"), image("b"), image("a")])
-    with pytest.raises(ValueError, match=r"train\.csv: image ids repeat: 'a' stands in lines 2 and 4"):
+    with pytest.raises(ValueError, match=r"train\.csv: image ids repeat: 'a' stands in line 2 and line 4"):
         read_cxr_lt_2026(tmp_path)
     write(tmp_path, "train.csv", [image("a"), image("")])
     with pytest.raises(ValueError, match=r"train\.csv: column 'ImageID' is blank in line 3"):

@@ -199,6 +199,10 @@ def test_the_metadata_of_mimic_tell_patients_studies_and_views(tmp_path):
     assert table.images.study_id.tolist() == ["57375967", "53189527", "50578979"]
     assert table.images["view"].tolist() == ["unknown", "frontal", "lateral"]
     assert table.images.path[0] == str(root / location(*IMAGES[2])).replace("/./", "/")
+    blank = "\n".join([*lines, *lines[1:3], lines[3].replace("10000764", "")]).encode()
+    (root / "mimic-cxr-2.0.0-metadata.csv.gz").write_bytes(gzip.compress(blank))
+    with pytest.raises(ValueError, match=r"metadata\.csv\.gz: column 'subject_id' is blank in line 10"):
+        read_ltml_mimic_cxr(root)
     (root / "mimic-cxr-2.0.0-metadata.csv.gz").write_bytes(gzip.compress("\n".join(lines[:3]).encode()))
     with pytest.raises(ValueError, match=r"metadata\.csv\.gz: lacks 2 images, the first \['68b5c4b1-227d0485'"):
         read_ltml_mimic_cxr(root)
@@ -243,7 +247,7 @@ def test_table_and_pickles_that_disagree_are_refused_until_one_is_believed(tmp_p
     values[1, LABELS.index("Embolus")] = 1
     (root / "appendix/mimic/test.pkl").write_bytes(pickle.dumps(values))
     named = (
-        "label 'Embolus' of image '8959e402-2175d68d' is not positive in line 6, but 1 in val.pkl or test.pkl; 1 ima"
+        "label 'Embolus' of image '8959e402-2175d68d' is not positive in line 10, but 1 in val.pkl or test.pkl; 1 ima"
     )
     with pytest.raises(ValueError, match=named):
         read_ltml_mimic_cxr(root, blank="negative")
@@ -319,6 +323,7 @@ def test_images_in_two_lists_twice_in_one_or_in_none_are_refused(tmp_path):
     ("change", "message"),
     [
         ({"change": {"Embolus": "2.0"}}, "column 'Embolus' holds '2.0' in line 2, expected 0, 1, -1 or blank"),
+        ({"change": {"location": ""}}, "column 'location' is blank in line 2"),
         ({"header": HEADER[:-1]}, r"lacks the columns \['Unilaterally Elevated Diaphragm'\]"),
         ({"header": [*HEADER, "Covid"], "change": {"Covid": "1.0"}}, r"has the unexpected columns \['Covid'\]"),
         ({"images": [*IMAGES, IMAGES[0]]}, r"image ids repeat: \['02aa804e-bde0afdd'\]"),

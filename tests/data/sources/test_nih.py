@@ -139,17 +139,19 @@ def test_images_in_neither_list_are_counted_and_named(tmp_path):
     ("row", "message"),
     [
         (("x.png", "Mass|Covid", 0, 3, "PA"), r"column 'Finding Labels' holds \['Covid'\], expected \['Atelectasis', "),
-        (("x.png", "mass", 0, 3, "PA"), r"column 'Finding Labels' holds \['mass'\], expected .*; see line 6"),
-        (("x.png", "", 0, 3, "PA"), r"column 'Finding Labels' is blank for x\.png, expected findings"),
-        (("x.png", "No Finding|Mass", 0, 3, "PA"), r"holds 'No Finding\|Mass' in line 6, expected findings or 'No Fi"),
-        (("x.png", "Mass", 0, 3, "XX"), r"holds \['XX'\], expected \['PA', 'AP', 'LL', ''\]; see line 6"),
-        (("x.png", "Mass", 0, "", "PA"), "patient_id is empty in row 4"),
+        (("x.png", "mass", 0, 3, "PA"), r"column 'Finding Labels' holds \['mass'\], expected .*; see line 7"),
+        (("x.png", "", 0, 3, "PA"), "column 'Finding Labels' is blank in line 7"),
+        (("x.png", "No Finding|Mass", 0, 3, "PA"), r"holds 'No Finding\|Mass' in line 7, expected findings or 'No Fi"),
+        (("x.png", "Mass", 0, 3, "XX"), r"holds \['XX'\], expected \['PA', 'AP', 'LL', ''\]; see line 7"),
+        (("x.png", "Mass", 0, "", "PA"), "column 'Patient ID' is blank in line 7"),
+        (("x.png", "Mass", "", 3, "PA"), "column 'Follow-up #' is blank in line 7"),
+        (("", "Mass", 0, 3, "PA"), "column 'Image Index' is blank in line 7"),
         (ROWS[0], r"image ids repeat: \['00000001_000\.png'\]"),
     ],
 )
 def test_an_unexpected_cell_stops_the_reading(tmp_path, row, message):
     with pytest.raises(ValueError, match=message):
-        read_nih(written(tmp_path, [*ROWS, row]))
+        read_nih(written(tmp_path, [*ROWS, row], header=f"{NEW}\n"))
 
 
 def test_a_missing_column_is_named(tmp_path):

@@ -51,18 +51,18 @@ def test_columns_go_by_name(tmp_path):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (("a.png", "Covid", "1", "2", "3", "4"), "column 'Finding Label' holds 'Covid' in line 5, expected one of"),
-        (("a.png", "Mass", "wide", "2", "3", "4"), r"column 'Bbox \[x' holds 'wide' in line 5, expected pixels"),
-        (("a.png", "Mass", "1", "", "3", "4"), "column 'y' holds '' in line 5, expected pixels from 0 to 1024"),
-        (("a.png", "Mass", "1", "-2", "3", "4"), "column 'y' holds '-2' in line 5, expected pixels"),
-        (("a.png", "Mass", "1", "2", "0", "4"), "column 'w' holds '0' in line 5, expected a box inside the image"),
-        (("a.png", "Mass", "1", "1000", "3", "25"), r"column 'h\]' holds '25' in line 5, expected a box inside .* y"),
-        (ROWS[0], "the box in line 5 repeats an earlier one"),
+        (("a.png", "Covid", "1", "2", "3", "4"), "column 'Finding Label' holds 'Covid' in line 6, expected one of"),
+        (("a.png", "Mass", "wide", "2", "3", "4"), r"column 'Bbox \[x' holds 'wide' in line 6, expected pixels"),
+        (("a.png", "Mass", "1", "", "3", "4"), "column 'y' holds '' in line 6, expected pixels from 0 to 1024"),
+        (("a.png", "Mass", "1", "-2", "3", "4"), "column 'y' holds '-2' in line 6, expected pixels"),
+        (("a.png", "Mass", "1", "2", "0", "4"), "column 'w' holds '0' in line 6, expected a box inside the image"),
+        (("a.png", "Mass", "1", "1000", "3", "25"), r"column 'h\]' holds '25' in line 6, expected a box inside .* y"),
+        (ROWS[0], "the box in line 6 repeats an earlier one"),
     ],
 )
 def test_an_unexpected_box_stops_the_reading(tmp_path, row, message):
     with pytest.raises(ValueError, match=message):
-        read_boxes(written(tmp_path, [*ROWS, row]))
+        read_boxes(written(tmp_path, [*ROWS, row], header=f"{HEADER}\n"))
 
 
 def test_a_missing_file_and_missing_or_other_columns_are_named(tmp_path):

@@ -43,12 +43,14 @@ ROWS = [
 ]
 
 
-def written(folder: Path, rows=ROWS, header=HEADER, name=NAME) -> Path:
+def written(folder: Path, rows=ROWS, header=HEADER, name=NAME, blank=0) -> Path:
+    """The table, with so many blank lines below its header."""
     folder.mkdir(exist_ok=True)
     opened = gzip.open if name.endswith(".gz") else open
     with opened(folder / name, "wt", newline="") as file:
         writer = csv.DictWriter(file, header, restval="None", extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
+        file.write("\n" * blank)
         for number, (image, place, patient, projection, labels) in enumerate(rows):
             writer.writerow(
                 {"": number, "ImageID": image, "ImageDir": place, "StudyID": image.split("_")[0], "PatientID": patient}
@@ -153,16 +155,23 @@ def test_permuted_columns_give_the_same_table(tmp_path):
 )
 def test_a_cell_that_holds_no_list_is_named(tmp_path, cell):
     rows = [*ROWS, ("z_1.png", "0", "1", "PA", cell)]
-    with pytest.raises(ValueError, match=r"column 'Labels' holds .* in line 9, expected a list such as \['normal'\]"):
-        read_padchest(written(tmp_path, rows))
+    with pytest.raises(ValueError, match=r"column 'Labels' holds .* in line 10, expected a list such as \['normal'\]"):
+        read_padchest(written(tmp_path, rows, blank=1))
 
 
 @pytest.mark.parametrize(
-    ("row", "message"), [(ROWS[0], "image ids repeat"), (("z_1.png", "0", "", "PA", "['mass']"), "patient_id is empty")]
+    ("row", "message"),
+    [
+        (ROWS[0], "image ids repeat"),
+        (("z_1.png", "0", "", "PA", "['mass']"), "column 'PatientID' is blank in line 11"),
+        (("_1.png", "0", "1", "PA", "['mass']"), "column 'StudyID' is blank in line 11"),
+        (("", "0", "1", "PA", "['mass']"), "column 'ImageID' is blank in line 11"),
+    ],
 )
-def test_images_that_repeat_or_have_no_patient_are_refused(tmp_path, row, message):
+def test_images_that_repeat_or_are_not_identified_are_refused(tmp_path, row, message):
+    left_out = (BROKEN, "0", "1", "PA", "['normal']")
     with pytest.raises(ValueError, match=rf"{NAME}: {message}"):
-        read_padchest(written(tmp_path, [*ROWS, row]))
+        read_padchest(written(tmp_path, [left_out, *ROWS, row], blank=1))
 
 
 def test_a_missing_file_and_missing_or_other_columns_are_named(tmp_path):

@@ -36,10 +36,11 @@ def test_soft_columns_hold_any_number_from_0_to_1():
 
 
 @pytest.mark.parametrize(("cell", "soft"), [("0.5", False), ("2", False), ("nan", True), ("1.5", True), ("yes", True)])
-def test_any_other_value_is_named_with_file_line_and_column(cell, soft):
+def test_any_other_value_is_named_with_file_line_and_column(tmp_path, cell, soft):
     rows = pd.DataFrame({"a": ["1", "0"], "b": ["0", cell]})
+    rows.to_csv(tmp_path / "labels.csv", index=False)
     with pytest.raises(ValueError, match=rf"labels\.csv: column 'b' holds '{cell}' in line 3, expected"):
-        label_values(Path("labels.csv"), rows, ["a", "b"], soft=soft)
+        label_values(tmp_path / "labels.csv", rows, ["a", "b"], soft=soft)
 
 
 @pytest.mark.parametrize("policy", ["maybe", 1.5, -0.1, "nan", "", None, True, False, [0.5]])

@@ -191,28 +191,30 @@ def test_where_both_releases_are_there_one_must_be_named(tmp_path):
     ("line", "message"),
     [
         (box(A, "ILD", "R8"), f"reader 'R8' of image '{A}' has both 'No finding' and a finding"),
-        (box(A, "ILD", "R9").replace(",5,", ",6,"), r"hold 'ILD' and '6' in line 10, expected one of \{'Aortic"),
-        (f"{A},Covid,5,R9,1,2,3,4", "hold 'Covid' and '5' in line 10, expected one of"),
+        (box(A, "ILD", "R9").replace(",5,", ",6,"), r"hold 'ILD' and '6' in line 11, expected one of \{'Aortic"),
+        (box("", "ILD", "R9"), r"train\.csv: column 'image_id' is blank in line 11"),
+        (f"{A},Covid,5,R9,1,2,3,4", "hold 'Covid' and '5' in line 11, expected one of"),
     ],
 )
 def test_an_unexpected_box_stops_the_reading(tmp_path, line, message):
     with pytest.raises(ValueError, match=message):
-        read_vindr(written(tmp_path, "train.csv", BOXES, *DRAWN, line))
+        read_vindr(written(tmp_path, "train.csv", BOXES, "", *DRAWN, line))
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         (row(reader="R9"), f"reader 'R9' has several rows for image '{A}'"),
-        (row(reader="R7")[:-1] + "2", "column 'No finding' holds '2' in line 8, expected 0, 1"),
-        (row(reader="R7")[:-1] + "-1", "column 'No finding' holds '-1' in line 8, expected 0, 1 or blank"),
-        (row(image="", reader="R7"), "image_id is empty in row 2"),
-        (row("Edema", "No finding", reader="R7"), f"image '{A}' has both 'No finding' and 'Edema' in line 8"),
+        (row(reader="R7")[:-1] + "2", "column 'No finding' holds '2' in line 9, expected 0, 1"),
+        (row(reader="R7")[:-1] + "-1", "column 'No finding' holds '-1' in line 9, expected 0, 1 or blank"),
+        (row(image="", reader="R7"), r"image_labels_train\.csv: column 'image_id' is blank in line 9"),
+        (row(reader=" "), "column 'rad_id' is blank in line 9"),
+        (row("Edema", "No finding", reader="R7"), f"image '{A}' has both 'No finding' and 'Edema' in line 9"),
     ],
 )
 def test_an_unexpected_row_stops_the_reading(tmp_path, line, message):
     with pytest.raises(ValueError, match=message):
-        read_vindr(written(tmp_path, "image_labels_train.csv", TRAIN, *READ, line))
+        read_vindr(written(tmp_path, "image_labels_train.csv", TRAIN, "", *READ, line))
 
 
 def test_a_test_image_with_a_finding_and_none_is_refused_but_not_for_what_a_blank_means(tmp_path):
