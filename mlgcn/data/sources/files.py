@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from mlgcn.csv_table import read_csv
 
-
 PARQUET = (".parquet", ".pq")
 
 
