@@ -122,7 +122,8 @@ def check_present(table: LabelTable) -> None:
     if absent:
         shown = "\n  ".join(absent[:10])
         raise FileNotFoundError(
-            f"{len(absent)} of {len(table)} images are absent; to go on without them, use --data.unreadable skip:\n"
+            f"{len(absent)} of {len(table)} images are absent; --data.unreadable skip, where a command has it, goes on "
+            "without them:\n"
             f"  {shown}"
         )
 
