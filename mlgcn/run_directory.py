@@ -136,8 +136,9 @@ class RunDirectory:
 
     @property
     def finished(self) -> bool:
-        """Whether the run was evaluated; the page is the last that is written."""
-        return self.test.metrics.is_file() and self.test.report.is_file()
+        """Whether the run was trained to its end and evaluated; the page is the last that is written."""
+        # An unfinished run has the other two as well where somebody evaluated it.
+        return self.model.is_file() and self.test.metrics.is_file() and self.test.report.is_file()
 
     def evaluation(self, name: str) -> EvaluationFiles:
         """Any further evaluation, by name."""

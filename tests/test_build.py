@@ -265,6 +265,23 @@ def test_random_vectors_have_about_unit_length_and_depend_on_the_seed_alone(tiny
     np.testing.assert_allclose(one.norm(dim=1), 1, atol=0.2)
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, ["label graph", "tokens"]),
+        ({"graph": {"variant": "none"}}, []),
+        ({"model": {"head": "query"}, "query": {"vectors": "learned"}}, []),
+        ({"model": {"head": "query"}, "query": {"vectors": "embeddings"}}, ["tokens"]),
+        ({"model": {"head": "query"}, "query": {"vectors": "graph"}}, ["label graph", "tokens"]),
+    ],
+)
+def test_weak_vectors_and_graphs_are_warned_of_where_the_network_has_them(tiny_config, settings, told, recwarn):
+    alone = LabelTable(np.eye(3), ["Edema", "Mass", "Hernia"], image_id="abc", split="train")
+    build_label_knowledge(tiny_config(**settings), alone)
+    said = [str(warning.message) for warning in recwarn]
+    assert [word for word in ("label graph", "tokens") if any(word in line for line in said)] == told
+
+
 def test_vectors_of_a_file_are_taken_by_name(tiny_config, train_table, tmp_path):
     keyed = build_label_knowledge(tiny_config(embeddings={"source": "random"}), train_table).keyed
     names = list(NAMES)[::-1]

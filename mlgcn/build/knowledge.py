@@ -1,6 +1,8 @@
 """What a network knows of the labels before it sees an image."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -57,12 +59,24 @@ def build_label_knowledge(config: Config, train: LabelTable) -> LabelKnowledge:
     where: dict[str, Any] = {"source": " + ".join(named), "split": "train", "date": str(date.today())}
     where |= {"options": config.data.options} if not config.data.sources else {}
     counted = cooccurrence(train.certain, train.names, where)
-    graph = None if config.graph.variant == "none" else label_graph(counted, **asdict(config.graph))
-    vectors = build_vectors(config.embeddings, train.certain, train.names, config.run.seed)
+    asks, convolves = config.model.head == "query", config.graph.variant != "none"
+    with _warnings(convolves and (not asks or config.query.vectors == "graph")):
+        graph = label_graph(counted, **asdict(config.graph)) if convolves else None
+    with _warnings(config.query.vectors != "learned" if asks else convolves):
+        vectors = build_vectors(config.embeddings, train.certain, train.names, config.run.seed)
     if config.model.head == "query" and config.query.vectors in ("embeddings", "tuned"):
         _expect_directions(vectors, config.embeddings.source)
     encoder = _encoder(config.embeddings, train.names) if config.trains_encoder else None
     return LabelKnowledge(train.names, counted, vectors, graph, encoder)
+
+
+@contextmanager
+def _warnings(matter: bool) -> Iterator[None]:
+    """Hides warnings of what is kept for inspection, but is no part of the network."""
+    with warnings.catch_warnings():
+        if not matter:
+            warnings.simplefilter("ignore")
+        yield
 
 
 def _expect_directions(vectors: KeyedVectors, source: str) -> None:

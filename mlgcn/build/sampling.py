@@ -1,5 +1,7 @@
 """Which training images a run draws."""
 
+import warnings
+
 import numpy as np
 
 from mlgcn.config import Config
@@ -21,6 +23,9 @@ def build_sampler(config: Config, train: LabelTable, rank: int = 0, world_size: 
     sampler = SAMPLERS[config.sampler.name]
     weights = {name: source.weight for name, source in config.data.named_sources().items()}
     given = {name: weight for name, weight in weights.items() if weight is not None}
-    if not config.data.sources or not given:
-        return sampler(train.certain, draws, stream, rank, world_size)
-    return MixtureSampler(sampler, train.certain, source_of(train), given, draws, stream, rank, world_size)
+    with warnings.catch_warnings():
+        # The report on the split names these labels (mlgcn.data.splits.split_report); a sampler knows their columns.
+        warnings.filterwarnings("ignore", message="labels in columns .* have no positive")
+        if not config.data.sources or not given:
+            return sampler(train.certain, draws, stream, rank, world_size)
+        return MixtureSampler(sampler, train.certain, source_of(train), given, draws, stream, rank, world_size)

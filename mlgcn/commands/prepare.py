@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -153,7 +154,7 @@ def _tell_next(table: LabelTable, recorded: Mapping[str, Any], options: Namespac
     say(f"labels.csv holds the labels as the reader's options made them{f' ({policy})' if policy else ''}; "
         "other options need another folder")  # fmt: skip
     soft = " --data.options.soft true" if table.soft else ""
-    train = f"--data.source table --data.root {options.out} --data.image_size {options.size}{soft}"
+    train = f"--data.source table --data.root {shlex.quote(str(options.out))} --data.image_size {options.size}{soft}"
     if left:
         say(f"still to do: --shard {', '.join(f'{number}/{parts}' for number in left)}")
         say(f"once all parts lie in one folder, here or elsewhere: {train}")

@@ -46,6 +46,8 @@ def main(arguments: Sequence[str]) -> None:
         written = write_submission(predictions, Path(options.sample), Path(options.out), options.format, code)
         for line in _told(written, options.out):
             say(line)
+        for problem in check_submission(Path(options.out), None, options.format):
+            say(f"the sample is not as {options.format} usually is: {problem}")
 
 
 def _parser() -> ArgumentParser:

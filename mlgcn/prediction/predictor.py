@@ -1,5 +1,6 @@
 """A trained model that scores images."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,8 @@ from mlgcn.prediction.thresholds import with_thresholds
 from mlgcn.prediction.tta import augmented_scores
 from mlgcn.predictions import ID_COLUMNS, Predictions
 from mlgcn.run_directory import RunDirectory
+
+logger = logging.getLogger(__name__)
 
 
 class Predictor:
@@ -52,7 +55,7 @@ class Predictor:
     ) -> "Predictor":
         """The predictor of a run's folder or of a checkpoint.
 
-        Of a run that has not finished, the best checkpoint so far.
+        Of a run that has not finished, the best checkpoint so far, with a warning.
 
         Args:
             settings: of EvaluationConfig, in place of those that the checkpoint has; its thresholds stay.
@@ -62,6 +65,10 @@ class Predictor:
         if path.is_dir():
             run = RunDirectory(path)
             path = run.model if run.model.is_file() else run.best
+            if path.is_file() and path == run.best:
+                logger.warning(
+                    "%s: not trained to its end; this is its best model so far, no threshold is chosen", source
+                )
         model, described = load_model(path)
         config = described.config | {"evaluation": described.config["evaluation"] | dict(settings or {})}
         try:

@@ -72,7 +72,8 @@ def write_submission(
     if out.suffix != ".zip":
         raise ValueError(f"{out} ends in {out.suffix!r}, expected .zip")
     sources = label_sources(predictions.names, wanted)
-    rows = image_rows(predictions.images["image_id"], wanted)
+    hint = "; of predicted studies, --data.source gives each image the scores of its study"
+    rows = image_rows(predictions.images["image_id"], wanted, hint)
     columns = [predictions.names.index(sources[label]) for label in wanted.labels]
     scores = predictions.scores[rows][:, columns].astype(np.float64)
     text = _csv(wanted, scores)
@@ -113,9 +114,11 @@ def label_sources(names: Sequence[str], sample: Sample) -> dict[str, str]:
     return sources
 
 
-def image_rows(ids: Sequence[str] | pd.Series, sample: Sample) -> np.ndarray:
+def image_rows(ids: Sequence[str] | pd.Series, sample: Sample, hint: str = "") -> np.ndarray:
     """Where the sample's images stand among these ids: int [N], in the sample's order.
 
+    Args:
+        hint: what to do about those that are not there, as the end of the message.
     Raises: ValueError that counts those that are not there, and names the first ten.
     """
     rows = pd.Index(ids).get_indexer(pd.Index(sample.ids))
@@ -123,7 +126,7 @@ def image_rows(ids: Sequence[str] | pd.Series, sample: Sample) -> np.ndarray:
         first = [sample.ids[row] for row in np.flatnonzero(missing)[:EXAMPLES]]
         raise ValueError(
             f"{sample.path}: {missing.sum()} of its {len(rows)} images are not among the {len(ids)} at hand: "
-            f"{', '.join(first)}{', ...' if missing.sum() > EXAMPLES else ''}"
+            f"{', '.join(first)}{', ...' if missing.sum() > EXAMPLES else ''}{hint}"
         )
     return rows
 

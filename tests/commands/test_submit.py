@@ -63,6 +63,7 @@ def test_the_predictions_that_are_asked_for_are_submitted(folder, capsys):
     assert "written: out.zip, 7 images, 3 labels, 1 files of code" in shown
     assert "labels of another spelling: Normal from No Finding, Pleural Effusion from Effusion" in shown
     assert "left out: 5 predicted images" in shown
+    assert "the sample is not as cxr_lt_2024 usually is: columns are missing: ['Atelectasis'" in shown
     assert ZipFile("out.zip").namelist() == ["submission.csv", "code/main.py"]
     cli.main(["submit", "--check", "out.zip", *FORMAT])
     assert capsys.readouterr().out == "out.zip: no problem found\n"
@@ -139,6 +140,7 @@ def test_all_that_is_wrong_with_a_submission_is_said(folder, capsys):
         (["run", *FORMAT, "--out", "out.zip", "--predictions", "none"], "no file run/evaluations/none/predictions"),
         (["gone", *FORMAT, "--out", "out.zip", *PHANTOMS], "there is no folder of a run gone"),
         (["run", "second", *FORMAT, "--out", "out.zip"], "several runs are an ensemble, which scores images"),
+        (["run", *FORMAT, "--out", "out.zip", "--predictions", "other"], "--data.source gives each image"),
         (["run", *FORMAT, "--out", "out.zip", "--predictions", "other"], "2 of its 7 images are not among the 10"),
         (["run", *FORMAT, "--out", "out.zip", *PHANTOMS[:-1], "8"], "4 of its 7 images are not among the 8 at hand"),
         (["run", *FORMAT, "--out", "out.zip", "--data.root", "x"], "--data.root and --data.options need --data.source"),

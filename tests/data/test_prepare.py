@@ -396,6 +396,7 @@ def test_the_command_records_the_policy_and_writes_labels_as_it_read_them(tmp_pa
                   "--workers", "0", *options])  # fmt: skip
         return capsys.readouterr().out
 
+    assert f"--data.root '{tmp_path}/with a blank' " in run_with("with a blank")
     said = run_with("plain")
     assert "as the reader's options made them (uncertain unknown, blank unknown)" in said
     assert "to train: " in said and "soft" not in said

@@ -215,16 +215,21 @@ def test_a_table_without_a_readable_image_is_refused(predictor, damaged):
         predictor.predict_table(table_of([damaged[1], damaged[3]], predictor.names), skip_unreadable=True)
 
 
-def test_a_saved_predictor_is_loaded_from_its_checkpoint_and_from_its_run(tiny_model, paths, tmp_path):
+def test_a_saved_predictor_is_loaded_from_its_checkpoint_and_from_its_run(tiny_model, paths, tmp_path, caplog):
     best, finished = (Predictor(*tiny_model(seed=seed), device="cpu") for seed in (0, 1))
     run = RunDirectory(tmp_path / "run")
     run.checkpoints.mkdir(parents=True)
     best.save(run.best)
     for source in (run.best, str(run.best), run.path, str(run.path)):
         pd.testing.assert_frame_equal(Predictor.load(source, "cpu").predict(paths), best.predict(paths))
+    assert (
+        caplog.messages
+        == [f"{run.path}: not trained to its end; this is its best model so far, no threshold is chosen"] * 2
+    )
     finished.save(run.model)  # from now on the run means its finished model
     pd.testing.assert_frame_equal(Predictor.load(run.path, "cpu").predict(paths), finished.predict(paths))
     assert not np.allclose(finished.predict(paths)[best.names], best.predict(paths)[best.names], atol=1e-3)
+    assert len(caplog.messages) == 2
 
 
 def test_a_model_in_training_mode_is_put_into_evaluation_mode(tiny_model, paths):

@@ -58,7 +58,8 @@ def read_source(name: str, root: str | Path | None = None, **options: Any) -> La
     if root is None:
         raise ValueError(f"the data source {name!r} needs the folder of its tables: --data.root FOLDER")
     if not Path(root).exists():
-        raise FileNotFoundError(f"data.root: there is no {root}")
+        where = "" if Path(root).is_absolute() else f" in {Path.cwd()}"
+        raise FileNotFoundError(f"data.root: there is no {root}{where}")
     return reader(Path(root), **options)
 
 

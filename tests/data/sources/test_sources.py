@@ -1,5 +1,7 @@
 """Readers found by name: which there are, what they need, and which options they take."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -37,13 +39,16 @@ def test_an_unknown_option_names_the_nearest(tmp_path, source, option, message):
 
 
 @pytest.mark.parametrize("name", sorted(set(SOURCES) - {"phantom"}))
-def test_a_source_on_disk_needs_a_folder_that_is_there(name, tmp_path):
+def test_a_source_on_disk_needs_a_folder_that_is_there(name, tmp_path, monkeypatch):
     with pytest.raises(
         ValueError, match=f"the data source '{name}' needs the folder of its tables: --data.root FOLDER"
     ):
         read_source(name)
     with pytest.raises(FileNotFoundError, match=r"data\.root: there is no .*nowhere"):
         read_source(name, tmp_path / "nowhere")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=rf"data\.root: there is no nowhere in {re.escape(str(tmp_path))}$"):
+        read_source(name, "nowhere")
 
 
 def test_phantoms_need_no_folder_and_take_none(tmp_path):
