@@ -31,10 +31,10 @@ def label_descriptions(names: Sequence[str], path: str | Path | None = None) -> 
 
 def _read(path: Path) -> dict[str, tuple[str, str]]:
     """Each name as the file has it and its description, by key; aliases are names too."""
-    # Composed, not constructed: YAML's loader would make False of the name "No" and keep the last of two equal names
-    # without a word, while nodes hold what is written and where.
     if not path.is_file():
         raise FileNotFoundError(f"there is no file of descriptions {path}")
+    # Composed, not constructed: YAML's loader would make False of the name "No" and keep the last of two equal names
+    # without a word, while nodes hold what is written and where.
     try:
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -193,9 +193,8 @@ def _read(path: Path) -> tuple[Description, dict[str, Tensor]]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a broken or foreign file provokes in torch
         # What torch says of a pickle is the advice to load it all the same, which may run whatever code it holds.
-        told = (
-            str(error).splitlines()[0] if isinstance(error, (RuntimeError, OSError)) else "it holds more than tensors"
-        )
+        plain = isinstance(error, (RuntimeError, OSError))
+        told = str(error).splitlines()[0] if plain else "it is no file of tensors alone"
         raise ValueError(f"{path} is no readable checkpoint: {told}") from error
     if not isinstance(content, dict) or not {KEY, "state_dict"} <= content.keys():
         raise ValueError(f"{path} does not describe itself: expected a checkpoint written by mlgcn")

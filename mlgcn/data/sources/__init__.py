@@ -48,8 +48,7 @@ def read_source(name: str, root: str | Path | None = None, **options: Any) -> La
         root: the folder with the data set's tables; phantoms need none.
         options: of the reader, by keyword.
     Raises: ValueError on an unknown name or option, naming the nearest known one, on an option whose value the reader
-        does not take, or where root is missing;
-        FileNotFoundError if root does not exist; as the reader does.
+        does not take, or where root is missing; FileNotFoundError if root does not exist; as the reader does.
     """
     options = _taken(name, options)
     reader = SOURCES[name]
