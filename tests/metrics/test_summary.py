@@ -170,7 +170,7 @@ def test_a_label_whose_value_is_never_known_has_no_prevalence():
         (NAMES[:3], GROUPS, "3 names for 4 columns"),
         (NAMES, {"head": NAMES[:3]}, r"lacks \['Pleural/Other'\]"),
         (NAMES, {"head": [*NAMES, "Mass"]}, r"unexpected \['Mass'\]"),
-        (NAMES, {"head": NAMES, "tail": ["Hernia"]}, "repeat"),
+        (NAMES, {"head": NAMES, "tail": ["Hernia"]}, r"groups have the labels \['Hernia'\] more than once"),
     ],
 )
 def test_names_and_groups_must_fit_the_columns(names, groups, message):
