@@ -46,9 +46,10 @@ def read_cxr_lt_2026(
 
     Reads every table, plain or gz, whose name has the word train or training, dev, development or val, or test in it,
     such as `CXRLT_2026_training.csv` and `CXRLT_2026_TEST_ALL_TASK1.csv`: ImageID, in training also StudyDate_DICOM,
-    PatientID and all 30 classes; elsewhere and beside these any classes. An image in several files is one row; a class
-    that none of them gives is unknown. Images listed in `Removal.csv` and `corrupted_images.csv` are left out. The
-    others stand side by side, or one or two folders down, as PadChest and NIH are downloaded.
+    PatientID and all 30 classes; elsewhere and beside these any classes. An image in several files is one row, with the
+    patient and date that any of them tells; a class that none of them gives is unknown. Images listed in `Removal.csv`
+    and `corrupted_images.csv` are left out. The others stand side by side, or one or two folders down, as PadChest and
+    NIH are downloaded.
 
     A PatientID or date written as a float, 12345.0 or 1.2345e+04, is the whole number. One that lost digits, 3.2e+38,
     is the patient whose full number it rounds, if there is one, and stays text otherwise, with a warning. A study is
@@ -122,15 +123,11 @@ def _completed(tables: Mapping[Path, pd.DataFrame]) -> dict[Path, pd.DataFrame]:
     for column in ID_COLUMNS[1:]:
         cells = pd.concat([rows.set_index("ImageID")[column] for rows in tables.values()]).loc[lambda cell: cell != ""]
         told[column] = cells[~cells.index.duplicated()]
-    completed = {}
-    for file, rows in tables.items():
-        completed[file] = rows.assign(
-            **{
-                column: rows[column].where(rows[column] != "", rows["ImageID"].map(cells).fillna(""))
-                for column, cells in told.items()
-            }
-        )
-    return completed
+
+    def filled(rows: pd.DataFrame, column: str) -> pd.Series:
+        return rows[column].where(rows[column] != "", rows["ImageID"].map(told[column]).fillna(""))
+
+    return {file: rows.assign(**{column: filled(rows, column) for column in told}) for file, rows in tables.items()}
 
 
 def _whole(file: Path, column: pd.Series) -> pd.Series:

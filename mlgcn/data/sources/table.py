@@ -63,13 +63,11 @@ def read_label_csv(
     try:
         values, soft = label_values(file, rows, chosen, uncertain=uncertain, blank=blank, soft=soft)
     except ValueError as error:
-        hint = (
-            ""
-            if labels
-            else "; where other columns than labels are in the file, name the labels (--data.options.labels)"
-        )
-        hint += "" if soft else "; where labels are soft, from 0 to 1, --data.options.soft true"
-        raise ValueError(f"{error}{hint}") from error
+        hints = {
+            "where other columns than labels are in the file, name the labels (--data.options.labels)": not labels,
+            "where labels are soft, from 0 to 1, --data.options.soft true": not soft,
+        }
+        raise ValueError("; ".join([str(error), *(hint for hint, helps in hints.items() if helps)])) from error
     name_column = "image_id" if "image_id" in rows else path_column
     _check_images(file, rows, path_column, name_column)
     columns: dict[str, Sequence[str]] = {
